@@ -1,0 +1,165 @@
+//! What can be asked for, as data that can be stored and sent: with everything `decide` needs from outside (ids, openings,
+//! digests), so that any replica that takes the same commands in the same order decides alike.
+
+use serde::{Deserialize, Serialize};
+
+use crate::body::{Body, SealedBody};
+use crate::fact::{Options, Revoked};
+use crate::id::{DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time, UserNo};
+use crate::policy::Policy;
+use crate::record::Surface;
+
+/// A command and the moment at which the writer took it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// The writer's clock when it took the command.
+    pub time: Time,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// Something asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Who acts; 0 for the server itself. The gateway has checked that they may.
+    pub by: UserNo,
+    /// Through which door.
+    pub surface: Surface,
+    /// What.
+    pub ask: Ask,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Begin the ledger.
+    Found {
+        /// The identity of the new history.
+        epoch: Epoch,
+        /// The rules version to begin with.
+        rules: u32,
+    },
+    /// Put another rules version in force.
+    ChangeRules {
+        /// The version.
+        rules: u32,
+    },
+    /// Make the configuration that `decide` reads a fact.
+    ChangePolicy(Policy),
+    /// Register a user.
+    Register {
+        /// Who.
+        user: UserRef,
+        /// The profile.
+        profile: SealedBody,
+    },
+    /// Issue a token.
+    IssueToken {
+        /// For whom.
+        user: UserRef,
+        /// Whether a user who was never seen becomes known by this.
+        unknown: Unknown,
+        /// Platform number.
+        platform: u8,
+        /// Keyed hash of the token's text.
+        token: KeyedHash,
+        /// Its end.
+        expires: Time,
+    },
+    /// Revoke tokens.
+    RevokeTokens {
+        /// Whose.
+        user: UserNo,
+        /// Which.
+        which: Revoked,
+    },
+    /// Send a message.
+    Send(Send),
+    /// Give a device a number.
+    SeeDevice {
+        /// Whose device.
+        user: UserNo,
+        /// Keyed hash of the device's id.
+        id: KeyedHash,
+        /// Platform number.
+        platform: u8,
+        /// The device's id.
+        body: SealedBody,
+    },
+    /// Take note of how far devices have stored their logs: at most
+    /// [`MAX_REACHED`](crate::limits::MAX_REACHED) of them.
+    Reach {
+        /// In any order.
+        cursors: Vec<(UserNo, DeviceNo, Seq)>,
+    },
+    /// Erase the body of a record.
+    Erase {
+        /// Whose body.
+        position: Position,
+    },
+}
+
+/// Whether a user who was never seen is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unknown {
+    /// He gets a number.
+    See,
+    /// The command is refused.
+    Refuse,
+}
+
+/// A user as a caller names him, with what is needed should this be the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRef {
+    /// The id; checked by [`check_id`](crate::id::check_id).
+    pub id: String,
+    /// Keyed hash of the id.
+    pub hash: KeyedHash,
+    /// Random, for the commitment to the id.
+    pub opening: Opening,
+}
+
+impl UserRef {
+    /// The body of the record that gives this user a number.
+    #[must_use]
+    pub fn seal(&self) -> SealedBody {
+        Body::User {
+            id: self.id.clone(),
+        }
+        .seal(self.opening)
+    }
+}
+
+/// A message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// Who it says it is from.
+    pub sender: UserRef,
+    /// Who gets it.
+    pub receiver: UserRef,
+    /// In which kind of conversation.
+    pub kind: ConversationKind,
+    /// Whether the sender is a sending account: such a one gets no echo in his own log unless he has devices.
+    pub account: bool,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// The notice's type, 0 for anything else.
+    pub notification_type: i32,
+    /// Options that are switched off.
+    pub options_off: Options,
+    /// Keyed hash of (sender, key, conversation), when the caller gave a key.
+    pub key: Option<KeyedHash>,
+    /// Digest of the caller's request.
+    pub digest: Digest,
+    /// The message.
+    pub body: SealedBody,
+}
+
+/// The kinds of conversation that one sender and one receiver can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConversationKind {
+    /// A single chat (OpenIM's sessionType 1).
+    Single,
+    /// The notification session of the sending account (OpenIM's sessionType 4).
+    Notification,
+}

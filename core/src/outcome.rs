@@ -1,0 +1,113 @@
+//! What a command came to. Outcomes and refusals are data too, and none is shown before the state it reveals is durable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
+use crate::record::RecordError;
+
+/// What a command came to: an outcome, or a refusal that left no trace.
+pub type Answer = Result<Outcome, Refusal>;
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was done, and there is nothing to say of it.
+    Done,
+    /// A message is in the ledger and in its receivers' logs.
+    Sent(Sent),
+    /// A user has this number.
+    User {
+        /// The number.
+        user: UserNo,
+        /// Whether it was given just now.
+        new: bool,
+    },
+    /// A device has this number.
+    Device {
+        /// The number.
+        device: DeviceNo,
+    },
+}
+
+/// Where a message came to stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its record.
+    pub position: Position,
+    /// The time shown on it.
+    pub time: Time,
+    /// Its place in the conversation.
+    pub conversation_seq: ConversationSeq,
+    /// The receiver's number.
+    pub receiver: UserNo,
+    /// Its place in the receiver's log, when already assigned.
+    pub seq: Option<Seq>,
+    /// Whether the receiver was never seen before.
+    pub new_receiver: bool,
+    /// Whether this is the answer to an earlier send, given again.
+    pub repeated: bool,
+}
+
+/// Why a command was refused. A refusal leaves no trace in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The key was used for another request.
+    #[error("the idempotency key was used before, for another request")]
+    KeyReused,
+    /// The receiver was never seen, and the policy refuses such.
+    #[error("the receiver is not known here")]
+    UnknownReceiver,
+    /// The user was never seen or registered.
+    #[error("the user is not known here")]
+    UnknownUser,
+    /// The user is registered already.
+    #[error("the user is registered already")]
+    AlreadyRegistered,
+    /// There is no such record, or it has no body.
+    #[error("there is no body at that position")]
+    NothingToErase,
+    /// The ledger has begun already.
+    #[error("the ledger has begun already")]
+    AlreadyFounded,
+    /// The ledger has not begun yet.
+    #[error("the ledger has not begun yet")]
+    NotFounded,
+    /// No program that this one knows has such rules, or they are in force already, or older.
+    #[error("the rules version is unknown or not newer")]
+    BadRules,
+    /// The record would be larger than a record may be.
+    #[error("the request is too large for one record")]
+    TooLarge,
+}
+
+/// Why state could not be read. The caller can do nothing about it; the writer stops.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[source] Box<dyn std::error::Error + std::marker::Send + Sync>),
+    /// A row is not what this program would have written.
+    #[error("a row of {family} is corrupt: {reason}")]
+    Corrupt {
+        /// The family.
+        family: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A record is not what this program would have written.
+    #[error("record {position}: {error}")]
+    Record {
+        /// Its place.
+        position: Position,
+        /// What is wrong.
+        error: RecordError,
+    },
+    /// A record does not follow from those before it.
+    #[error("record {position} does not follow from the records before it: {reason}")]
+    Impossible {
+        /// Its place.
+        position: Position,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,236 @@
+//! The rules: how commands become facts (`decide`) and how records become views (`apply`). A released rules version is frozen
+//! in a folder of its own; which one is in force is state, switched by a fact.
+//!
+//! [`take`] is the whole write path of the domain, [`fold`] the whole replay path; both end in the same `apply`.
+
+use std::borrow::Cow;
+
+use crate::body::{self, SealedBody};
+use crate::command::{Ask, Stamped};
+use crate::fact::Fact;
+use crate::hash;
+use crate::id::{Hash, Position, Seq, Time, UserNo};
+use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
+use crate::record::Record;
+use crate::state::{Overlay, SettingsKey, SettingsRow, State, StateExt};
+use crate::versions::RULES_VERSION;
+
+mod v1;
+
+/// The last record: what the next one follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Its place; 0 before the first record.
+    pub position: Position,
+    /// Its time.
+    pub time: Time,
+    /// Its leaf hash.
+    pub leaf: Hash,
+}
+
+impl Tail {
+    /// The tail of an empty ledger.
+    pub const EMPTY: Self = Self {
+        position: Position(0),
+        time: Time(0),
+        leaf: Hash::ZERO,
+    };
+}
+
+/// A record that a command has added to the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Its place.
+    pub position: Position,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The stored value of its body (`opening ‖ body`), if it has one.
+    pub body: Option<Vec<u8>>,
+}
+
+/// That a user's log has a new entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Whose log.
+    pub user: UserNo,
+    /// The new head.
+    pub seq: Seq,
+}
+
+/// What one command did to the ledger and the views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The answer, to be given when everything before it is durable.
+    pub answer: Answer,
+    /// New records, ascending.
+    pub records: Vec<NewRecord>,
+    /// Positions whose bodies are to be deleted in the same batch, after `records` are written.
+    pub erased: Vec<Position>,
+    /// Logs that have grown.
+    pub delivered: Vec<Delivered>,
+}
+
+/// What one record did to the views.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Logs that have grown.
+    pub delivered: Vec<Delivered>,
+    /// Where a message came to stand.
+    pub sent: Option<Sent>,
+    /// Whose body goes away.
+    pub erased: Option<Position>,
+}
+
+/// A fact to become a record, with its body.
+struct Draft<'a> {
+    fact: Fact,
+    body: Option<Cow<'a, SealedBody>>,
+}
+
+/// What `decide` makes of a command.
+enum Decision<'a> {
+    /// These facts. The outcome is given, or else the place of the message among them.
+    Facts(Vec<Draft<'a>>, Option<Outcome>),
+    /// Nothing changes, and this is the outcome.
+    Known(Outcome),
+    /// Nothing changes.
+    Refused(Refusal),
+}
+
+/// Takes one command: decides, writes the records it makes and applies them to `state`, and moves `tail`.
+///
+/// # Errors
+/// When the state cannot be read. The batch is then worthless: neither `state` nor `tail` may be used again.
+pub fn take<S: State>(
+    state: &mut Overlay<S>,
+    tail: &mut Tail,
+    stamped: &Stamped,
+) -> Result<Step, StateError> {
+    let command = &stamped.command;
+    let time = stamped.time.max(tail.time);
+    let mut step = Step {
+        answer: Ok(Outcome::Done),
+        records: Vec::new(),
+        erased: Vec::new(),
+        delivered: Vec::new(),
+    };
+    let decision = match (rules_in_force(state, &command.ask)?, tail.position) {
+        (1, _) => v1::decide(state, tail, &command.ask)?,
+        (_, Position(0)) => Decision::Refused(Refusal::NotFounded),
+        (_, position) => {
+            return Err(StateError::Impossible {
+                position,
+                reason: "its rules version is unknown",
+            });
+        }
+    };
+    let (drafts, outcome) = match decision {
+        Decision::Facts(drafts, outcome) => (drafts, outcome),
+        Decision::Known(outcome) => {
+            step.answer = Ok(outcome);
+            return Ok(step);
+        }
+        Decision::Refused(refusal) => {
+            step.answer = Err(refusal);
+            return Ok(step);
+        }
+    };
+    let mut records = Vec::with_capacity(drafts.len());
+    for (draft, position) in drafts.into_iter().zip(tail.position.0 + 1..) {
+        let commitment = draft.body.as_ref().map(|body| body.commitment);
+        let record = Record::new(
+            Position(position),
+            time,
+            command.by,
+            command.surface,
+            draft.fact,
+            commitment,
+        );
+        let Some(bytes) = record.encode() else {
+            step.answer = Err(Refusal::TooLarge);
+            return Ok(step);
+        };
+        records.push((record, bytes, draft.body));
+    }
+    let mut sent = None;
+    for (record, bytes, body) in records {
+        let stored = body.map(|body| body.stored());
+        let applied = fold(state, tail, &record, &bytes, stored.as_deref())?;
+        sent = sent.or(applied.sent);
+        step.delivered.extend(applied.delivered);
+        step.erased.extend(applied.erased);
+        step.records.push(NewRecord {
+            position: record.position,
+            bytes,
+            body: stored,
+        });
+    }
+    step.answer = Ok(outcome.or(sent.map(Outcome::Sent)).unwrap_or(Outcome::Done));
+    Ok(step)
+}
+
+/// Applies one record of the ledger to `state` and moves `tail`: what recovery, a rebuild and an auditor do. `stored` is the
+/// value of its body (`opening ‖ body`), when that still exists.
+///
+/// # Errors
+/// When the state cannot be read, or the record cannot follow the ones before it.
+pub fn fold<S: State>(
+    state: &mut Overlay<S>,
+    tail: &mut Tail,
+    record: &Record,
+    bytes: &[u8],
+    stored: Option<&[u8]>,
+) -> Result<Applied, StateError> {
+    let position = record.position;
+    let impossible = |reason| StateError::Impossible { position, reason };
+    if position.0 != tail.position.0 + 1 {
+        return Err(impossible("the position before it is missing"));
+    }
+    if record.time < tail.time {
+        return Err(impossible("it is older than the record before it"));
+    }
+    if (position.0 == 1) != matches!(record.fact, Fact::Genesis { .. }) {
+        return Err(impossible(
+            "a ledger begins with one genesis, and only there",
+        ));
+    }
+    let leaf = hash::leaf(bytes);
+    state.insert_record(position, bytes.to_vec());
+    let rules = match &record.fact {
+        Fact::Genesis { rules, .. } => *rules,
+        _ => stored_rules(state)?,
+    };
+    let applied = match rules {
+        1 => v1::apply(state, record, &leaf)?,
+        _ => return Err(impossible("its rules version is unknown to this program")),
+    };
+    if record.commitment.is_some() && v1::is_joined(&record.fact) {
+        let body = stored.map(body::decode_stored).transpose();
+        let body = body.map_err(|error| StateError::Corrupt {
+            family: "bodies",
+            reason: error.to_string(),
+        })?;
+        v1::join(state, record, body.as_ref());
+    }
+    *tail = Tail {
+        position,
+        time: record.time,
+        leaf,
+    };
+    Ok(applied)
+}
+
+/// The rules version that decides this command.
+fn rules_in_force<S: State>(state: &S, ask: &Ask) -> Result<u32, StateError> {
+    match (stored_rules(state)?, ask) {
+        (0, Ask::Found { rules, .. }) if (1..=RULES_VERSION).contains(rules) => Ok(*rules),
+        (rules, _) => Ok(rules),
+    }
+}
+
+fn stored_rules<S: State>(state: &S) -> Result<u32, StateError> {
+    match state.row(SettingsKey::Rules)? {
+        Some(SettingsRow::Rules(rules)) => Ok(rules),
+        _ => Ok(0),
+    }
+}

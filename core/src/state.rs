@@ -1,0 +1,81 @@
+//! What `decide` reads and `apply` changes: rows in families, behind one trait. The server answers it from its databases and
+//! hot table, a batch from its overlay, a test from a map.
+
+mod family;
+mod key;
+mod map;
+mod overlay;
+mod row;
+mod state_hash;
+
+pub use family::{Contents, FAMILIES, Family, FamilyInfo, Writing};
+pub use key::{Key, RowKey};
+pub use map::MapState;
+pub use overlay::{Effect, Overlay};
+pub use row::{
+    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
+    ErasedRow, ProfileRow, RegistrationRow, Row, SettingsKey, SettingsRow, TokenCutRow, TokenRow,
+    UserHeadRow, UserIdRow, UserLogRow, UserRow,
+};
+pub use state_hash::StateHasher;
+
+use crate::id::Position;
+use crate::outcome::StateError;
+use crate::record::Record;
+
+/// Stored bytes of a row.
+pub type Value = Vec<u8>;
+
+/// Read access to the views and to the ledger beneath them, at one moment.
+pub trait State {
+    /// The bytes of one row.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError>;
+
+    /// The bytes of one record.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError>;
+}
+
+impl<S: State + ?Sized> State for &S {
+    fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
+        (**self).get(family, key)
+    }
+
+    fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
+        (**self).record(position)
+    }
+}
+
+/// Typed access on top of [`State`].
+pub trait StateExt: State {
+    /// One row.
+    ///
+    /// # Errors
+    /// When the store fails or the row is corrupt.
+    fn row<R: Row>(&self, key: R::Key) -> Result<Option<R>, StateError> {
+        match self.get(R::FAMILY, &key.key())? {
+            None => Ok(None),
+            Some(value) => R::decode(&value).map(Some),
+        }
+    }
+
+    /// One record, decoded.
+    ///
+    /// # Errors
+    /// When the store fails or the bytes are no record.
+    fn decoded_record(&self, position: Position) -> Result<Option<Record>, StateError> {
+        match self.record(position)? {
+            None => Ok(None),
+            Some(bytes) => Record::decode(position, &bytes)
+                .map(Some)
+                .map_err(|error| StateError::Record { position, error }),
+        }
+    }
+}
+
+impl<S: State + ?Sized> StateExt for S {}

@@ -1,0 +1,139 @@
+//! Row keys: fixed-width big-endian, built without allocating.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::conversation::Conversation;
+use crate::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, UserNo};
+
+/// Longest key of any family.
+const MAX_KEY_BYTES: usize = 31;
+
+/// The bytes of a row's key.
+#[derive(Clone, Copy)]
+pub struct Key {
+    len: u8,
+    bytes: [u8; MAX_KEY_BYTES],
+}
+
+impl Key {
+    /// Takes over the bytes of a key, or `None` when they are longer than any key is.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let mut key = Self {
+            len: u8::try_from(bytes.len()).ok()?,
+            bytes: [0; MAX_KEY_BYTES],
+        };
+        key.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(key)
+    }
+
+    fn of<const N: usize>(parts: [&[u8]; N]) -> Self {
+        let mut key = Self {
+            len: 0,
+            bytes: [0; MAX_KEY_BYTES],
+        };
+        for part in parts {
+            let at = usize::from(key.len);
+            key.bytes[at..at + part.len()].copy_from_slice(part);
+            key.len += part.len() as u8;
+        }
+        key
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.as_slice());
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(")?;
+        self.as_slice()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+/// What names a row within its family.
+pub trait RowKey: Copy {
+    /// The key's bytes.
+    fn key(&self) -> Key;
+}
+
+impl RowKey for UserNo {
+    fn key(&self) -> Key {
+        Key::of([&self.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for Position {
+    fn key(&self) -> Key {
+        Key::of([&self.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for KeyedHash {
+    fn key(&self) -> Key {
+        Key::of([&self.0])
+    }
+}
+
+impl RowKey for Conversation {
+    fn key(&self) -> Key {
+        Key::of([&Conversation::key(self)])
+    }
+}
+
+impl RowKey for (UserNo, Seq) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (UserNo, DeviceNo) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (Conversation, ConversationSeq) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.key(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for u8 {
+    fn key(&self) -> Key {
+        Key::of([&[*self]])
+    }
+}
