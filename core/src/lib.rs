@@ -20,3 +20,4 @@ pub mod record;
 pub mod rules;
 pub mod state;
 pub mod versions;
+pub mod wire;

@@ -1,0 +1,103 @@
+//! An entry of a user's log, as a device pulls it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::body::OfflinePush;
+use crate::codec::{self, CodecError};
+use crate::fact::Options;
+use crate::id::{ConversationSeq, Seq, Time};
+
+/// The kind of an entry that is a message: its payload is a [`MessageEntry`].
+pub const MESSAGE: u8 = 1;
+
+/// One entry. A device stores entries of kinds that it does not know as they are, and moves its cursor past them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place in the user's log.
+    pub seq: Seq,
+    /// What it is, and with that what its payload is.
+    pub kind: u8,
+    /// The time shown on it.
+    pub time: Time,
+    /// The rest.
+    #[serde(with = "codec::raw")]
+    pub payload: Vec<u8>,
+}
+
+impl Entry {
+    /// An entry that is a message.
+    #[must_use]
+    pub fn message(seq: Seq, time: Time, message: &MessageEntry) -> Self {
+        Self {
+            seq,
+            kind: MESSAGE,
+            time,
+            payload: codec::encode(message),
+        }
+    }
+
+    /// The message, or `None` when the entry is of another kind.
+    ///
+    /// # Errors
+    /// When the payload is malformed.
+    pub fn as_message(&self) -> Result<Option<MessageEntry>, CodecError> {
+        if self.kind == MESSAGE {
+            codec::decode(&self.payload).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// The payload of an entry of kind [`MESSAGE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageEntry {
+    /// In which conversation.
+    pub place: Place,
+    /// Its place there.
+    pub conversation_seq: ConversationSeq,
+    /// Who it is from.
+    pub sender: String,
+    /// The server's id of the message: the 16 bytes behind its 32 hexadecimal digits.
+    pub server_msg_id: [u8; 16],
+    /// The sender's id of the message, or the one derived for it.
+    pub client_msg_id: String,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// The notice's `notificationType`, 0 for anything else.
+    pub notification_type: i32,
+    /// Options that are switched off.
+    pub options_off: Options,
+    /// The sender's name as the sender gave it.
+    pub sender_nickname: String,
+    /// The sender's picture as the sender gave it.
+    pub sender_face_url: String,
+    /// The platform the sender claims.
+    pub sender_platform: i32,
+    /// The sender's own time for the message.
+    pub created: Option<Time>,
+    /// What a push shows.
+    pub offline_push: Option<OfflinePush>,
+    /// The body was erased: everything that the sender said is empty.
+    pub erased: bool,
+    /// What was said, as the sender wrote it.
+    #[serde(with = "codec::raw")]
+    pub content: Vec<u8>,
+}
+
+/// A conversation, as the owner of the log sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// 1 single chat, 2 notification session; others may come.
+    pub kind: u8,
+    /// The other party: of a single chat the peer (or the owner, who writes to himself), of a notification session the
+    /// sending account (or, in that account's own log, the receiver).
+    pub peer: String,
+}
+
+impl Place {
+    /// A single chat.
+    pub const SINGLE: u8 = 1;
+    /// A notification session.
+    pub const NOTIFICATION: u8 = 2;
+}
