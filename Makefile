@@ -1,0 +1,81 @@
+# The commands of the project. One profile (release) for everything, so RocksDB is compiled once.
+
+CARGO ?= cargo
+STEP := scripts/step.sh
+PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/release
+# What `make run` serves from and with: make run DATA=/var/lib/waybill ARGS="--http 0.0.0.0:10002"
+DATA ?= ./data
+ARGS ?=
+# Whole-system tests that need no extra package and are over in seconds.
+QUICK_TESTS := arrows
+
+.PHONY: help run build build-all test check fmt clippy unit golden deny bench load compare setup setup-test
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help:
+	@echo "make run      install what the build needs, build, serve on $(DATA)"
+	@echo "make test     install what the tests need, run every check"
+	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
+	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
+	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
+	@echo "make load     load against a running server (ARGS=... are passed on)"
+	@echo "make compare  side by side with other systems (ARGS=... are passed on)"
+
+setup:
+	@scripts/setup.sh build
+
+setup-test:
+	@scripts/setup.sh test
+
+build: setup
+	@$(STEP) "build (the first time takes a while: RocksDB is compiled)" $(CARGO) build --release --locked
+
+run: build
+	@exec $(PROGRAMS)/waybill serve --data $(DATA) $(ARGS)
+
+fmt:
+	@$(STEP) "format" $(CARGO) fmt --all --check
+
+clippy: setup
+	@$(STEP) "lints" $(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+# Always for the whole workspace: with -p alone, cargo builds shared build dependencies with fewer features,
+# and then RocksDB is compiled a second time.
+build-all: setup
+	@$(STEP) "build (the first time takes a while: RocksDB is compiled)" \
+	    $(CARGO) build --release --locked --workspace --all-targets
+
+# The whole-system tests start the built program, so it is built first.
+unit: build-all
+	@$(STEP) "tests of each crate" \
+	    $(CARGO) test --quiet --release --locked --workspace --exclude waybill-tests
+	@$(STEP) "quick whole-system tests" \
+	    $(CARGO) test --quiet --release --locked --workspace $(addprefix --test ,$(QUICK_TESTS))
+
+golden:
+	@$(STEP) "formats, decoded by Python from the pages alone" python3 tests/golden/check.py
+
+check:
+	@$(MAKE) --no-print-directory fmt clippy unit
+	@printf '\nquick checks passed\n'
+
+test: setup-test
+	@$(MAKE) --no-print-directory fmt clippy build-all
+	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
+	@$(MAKE) --no-print-directory golden
+	@printf '\nevery check passed\n'
+
+deny:
+	@command -v cargo-deny >/dev/null 2>&1 || { \
+	    echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
+	@$(STEP) "dependencies" cargo-deny --all-features check
+
+bench: build-all
+	@$(PROGRAMS)/storage $(ARGS)
+
+load: build-all
+	@$(PROGRAMS)/load $(ARGS)
+
+compare: build-all
+	@$(PROGRAMS)/compare $(ARGS)

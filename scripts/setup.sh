@@ -1,0 +1,70 @@
+#!/bin/sh
+# Installs what the build (`build`) or the build and the tests (`test`) need from the system, by apt, and
+# only what is missing. It says what it is going to install before it does. Where there is no apt it
+# names what is missing and stops.
+set -eu
+
+want=${1:-build}
+case $want in
+build | test) ;;
+*)
+    echo "usage: scripts/setup.sh build|test" >&2
+    exit 2
+    ;;
+esac
+
+# bindgen loads libclang and reads the compiler's own headers beside it; one without the other is not enough.
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    for header in /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h; do
+        [ -e "$header" ] || continue
+        for library in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib*/libclang*.so* /usr/lib/*/libclang*.so*; do
+            case $library in *libclang-cpp*) continue ;; esac
+            [ -e "$library" ] && return 0
+        done
+    done
+    return 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+missing=
+{ has cc && has g++; } || missing="$missing build-essential"
+has_libclang || missing="$missing libclang-dev"
+if [ "$want" = test ]; then
+    has python3 || missing="$missing python3"
+    has fusermount3 || missing="$missing fuse3"
+fi
+
+if [ -n "$missing" ]; then
+    if ! has apt-get; then
+        echo "setup: missing on this system (names of the Debian packages):$missing" >&2
+        echo "setup: there is no apt-get here; install them with your package manager and run this again" >&2
+        exit 1
+    fi
+    as_root=env
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! has sudo; then
+            echo "setup: run as root: apt-get install$missing" >&2
+            exit 1
+        fi
+        as_root="sudo env"
+    fi
+    echo "setup: installing by apt, without recommended packages:$missing"
+    # shellcheck disable=SC2086  # a list of words on purpose
+    {
+        $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq
+        $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+    }
+fi
+
+if ! has cargo; then
+    echo "setup: cargo not found; install a Rust toolchain (https://rustup.rs) and run this again" >&2
+    exit 1
+fi
+
+if [ "$want" = test ] && [ ! -c /dev/fuse ]; then
+    echo "setup: /dev/fuse is missing: the power-cut tests mount a file system of their own." >&2
+    echo "setup: load the kernel's fuse module (modprobe fuse) or start the container with --device /dev/fuse" >&2
+    exit 1
+fi
