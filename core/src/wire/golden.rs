@@ -261,10 +261,10 @@ fn others() -> Vec<Either> {
         floor: Seq(1),
         head: Seq(253),
     };
-    let busy = Failure::new(Code::OVERLOADED, "").retry_after_ms(1_000);
+    let busy = Failure::new(Code::BUSY, "").retry_after_ms(1_000);
     let bye = Bye {
         retry_after_ms: 2_500,
-        ..Bye::new(Code::SHUTTING_DOWN, "the server is stopping")
+        ..Bye::new(Code::STOPPING, "the server is stopping")
     };
     vec![
         Either::Client(ClientFrame::Acknowledge(Acknowledge {

@@ -114,14 +114,26 @@ impl Page {
 }
 
 /// Collects entries until a page is full.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PageWriter {
+    most: usize,
     entries: Vec<u8>,
     count: u32,
     last: Option<Seq>,
 }
 
 impl PageWriter {
+    /// An empty page for at most `most` bytes of entries; more than [`PAGE_BYTES`] counts as that.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            most: most.min(PAGE_BYTES),
+            entries: Vec::new(),
+            count: 0,
+            last: None,
+        }
+    }
+
     /// Takes an entry, unless the page is full: then the entry belongs to the next page. An empty page takes any entry.
     #[must_use]
     pub fn push(&mut self, entry: &Entry) -> bool {
@@ -130,7 +142,7 @@ impl PageWriter {
             return false;
         }
         codec::encode_into(entry, &mut self.entries);
-        if self.entries.len() > PAGE_BYTES && self.count > 0 {
+        if self.entries.len() > self.most && self.count > 0 {
             self.entries.truncate(before);
             return false;
         }

@@ -236,7 +236,7 @@ fn a_page_ends_before_it_is_too_long_and_always_takes_one_entry() {
         content: vec![b'c'; MAX_CONTENT_BYTES],
         ..empty_message()
     };
-    let mut page = PageWriter::default();
+    let mut page = PageWriter::new(usize::MAX);
     let taken = (1..).take_while(|seq| page.push(&Entry::message(Seq(*seq), Time(0), &largest)));
     let taken = taken.count() as u64;
     assert!(taken > 1);
@@ -248,7 +248,7 @@ fn a_page_ends_before_it_is_too_long_and_always_takes_one_entry() {
     assert_eq!(read.entries.len() as u64, taken);
     assert_eq!(read.entries[0].as_message().unwrap(), Some(largest));
 
-    let mut page = PageWriter::default();
+    let mut page = PageWriter::new(usize::MAX);
     let huge = Entry {
         seq: Seq(1),
         kind: 200,
@@ -264,7 +264,7 @@ fn a_page_ends_before_it_is_too_long_and_always_takes_one_entry() {
 
 #[test]
 fn a_page_has_no_more_entries_than_it_may() {
-    let mut page = PageWriter::default();
+    let mut page = PageWriter::new(usize::MAX);
     let taken =
         (1..).take_while(|seq| page.push(&Entry::message(Seq(*seq), Time(0), &empty_message())));
     assert_eq!(taken.count(), MAX_PAGE_ENTRIES as usize);
@@ -335,7 +335,7 @@ fn frames_of_the_other_direction_are_told_apart_from_unknown_ones() {
 fn codes_are_distinct_and_explained() {
     assert!(CODES.is_sorted_by(|one, next| one.code < next.code));
     assert!(Code::EARLY_DATA.info().unwrap().retryable);
-    assert_eq!(Code::EARLY_DATA.to_string(), "EARLY_DATA (7)");
+    assert_eq!(Code::EARLY_DATA.to_string(), "EARLY_DATA (106)");
     assert_eq!(Code(9_999).to_string(), "unknown code 9999");
     assert!(!Failure::new(Code(9_999), "").retryable);
 }
