@@ -1,0 +1,296 @@
+//! The hot table: the small rows that every send and pull asks for, in memory, shared by the writer and the readers, and all
+//! changed rows that the next flush will write.
+//!
+//! A row that changes stays here, *dirty*, until a flush has written it; the databases therefore hold rows of updated families
+//! exactly as of the last flush. Clean rows are a cache and make room by second chance. Dirty rows are bounded by the recovery
+//! budget, which forces a flush.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use waybill_core::state::{FAMILIES, Family, Key, Value};
+
+/// Shards of the table: enough that a reader seldom meets the writer, few enough to stay small.
+const SHARDS: usize = 64;
+
+/// How many rows are given a second chance before one more row is let in regardless.
+const MOST_CHANCES: usize = 8;
+
+/// What the table says of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// It has this value.
+    Row(Value),
+    /// It was deleted.
+    Deleted,
+    /// Nothing: ask the database, and hand back what it says with [`HotTable::remember`].
+    Miss(Ticket),
+}
+
+/// Shows that nothing was dropped from a shard between a miss and what is remembered after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// A dirty row as a flush takes it.
+#[derive(Clone, Debug)]
+pub struct DirtyRow {
+    /// Its family.
+    pub family: Family,
+    /// Its key.
+    pub key: Key,
+    /// Its value; `None` when it was deleted.
+    pub value: Option<Value>,
+    change: u64,
+}
+
+struct Row {
+    value: Option<Value>,
+    /// Which change of the table made it what it is; 0 for a clean row.
+    change: u64,
+    used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shard {
+    rows: HashMap<(Family, Key), Row, FixedState>,
+    /// Clean rows in the order in which they came; may name rows that are gone or dirty again.
+    queue: VecDeque<(Family, Key)>,
+    /// Counts the times that rows were dropped.
+    drops: u64,
+}
+
+/// One hasher for all shards, with a start of its own per process.
+#[derive(Clone)]
+struct FixedState(RandomState);
+
+impl Default for FixedState {
+    fn default() -> Self {
+        static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
+        Self(STATE.get_or_init(RandomState::new).clone())
+    }
+}
+
+impl BuildHasher for FixedState {
+    type Hasher = KeyHasher;
+
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(self.0.hash_one(0_u8))
+    }
+}
+
+/// Multiplicative hashing: keys are numbers that the server gave and keyed hashes, which nobody outside can choose.
+struct KeyHasher(u64);
+
+impl std::hash::Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        for chunk in chunks {
+            self.mix(u64::from_ne_bytes(*chunk));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_ne_bytes(last));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.mix(u64::from(byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl KeyHasher {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+}
+
+/// See the module.
+pub struct HotTable {
+    shards: Vec<RwLock<Shard>>,
+    hasher: FixedState,
+    clean_rows_per_shard: usize,
+    /// Rows present, by family: a family without rows here needs no look.
+    present: [AtomicUsize; FAMILIES.len()],
+    dirty: parking_lot::Mutex<Dirty>,
+}
+
+#[derive(Default)]
+struct Dirty {
+    /// Rows that became dirty since the last flush began.
+    keys: Vec<(Family, Key)>,
+    changes: u64,
+}
+
+impl HotTable {
+    /// A table that keeps at most about `clean_rows` clean rows.
+    #[must_use]
+    pub fn new(clean_rows: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: FixedState::default(),
+            clean_rows_per_shard: (clean_rows / SHARDS).max(16),
+            present: std::array::from_fn(|_| AtomicUsize::new(0)),
+            dirty: parking_lot::Mutex::default(),
+        }
+    }
+
+    fn shard(&self, family: Family, key: &Key) -> &RwLock<Shard> {
+        // High bits choose the shard, low bits the slot in its map.
+        let hash = self.hasher.hash_one((family, *key));
+        &self.shards[(hash >> 58) as usize % SHARDS]
+    }
+
+    /// Whether rows of the family are here at all.
+    #[must_use]
+    pub fn has(&self, family: Family) -> bool {
+        self.present[family.index()].load(Ordering::Acquire) > 0
+    }
+
+    /// Looks a row up.
+    #[must_use]
+    pub fn get(&self, family: Family, key: &Key) -> Hit {
+        let shard = self.shard(family, key).read();
+        match shard.rows.get(&(family, *key)) {
+            None => Hit::Miss(Ticket(shard.drops)),
+            Some(row) => {
+                if !row.used.load(Ordering::Relaxed) {
+                    row.used.store(true, Ordering::Relaxed);
+                }
+                row.value.clone().map_or(Hit::Deleted, Hit::Row)
+            }
+        }
+    }
+
+    /// Keeps a row as the database has it. A row that is here already, or a shard that has dropped rows since the miss (so that
+    /// the value may be older than one that came and went), is left alone.
+    pub fn remember(&self, family: Family, key: &Key, value: &Value, ticket: Ticket) {
+        let mut shard = self.shard(family, key).write();
+        if shard.drops == ticket.0 && !shard.rows.contains_key(&(family, *key)) {
+            self.insert_clean(&mut shard, family, key, value.clone());
+        }
+    }
+
+    /// Keeps a row that has just been appended to the database.
+    pub fn appended(&self, family: Family, key: &Key, value: Value) {
+        let mut shard = self.shard(family, key).write();
+        if !shard.rows.contains_key(&(family, *key)) {
+            self.insert_clean(&mut shard, family, key, value);
+        }
+    }
+
+    fn insert_clean(&self, shard: &mut Shard, family: Family, key: &Key, value: Value) {
+        self.make_room(shard);
+        shard.rows.insert(
+            (family, *key),
+            Row {
+                value: Some(value),
+                change: 0,
+                used: AtomicBool::new(false),
+            },
+        );
+        shard.queue.push_back((family, *key));
+        self.present[family.index()].fetch_add(1, Ordering::Release);
+    }
+
+    fn make_room(&self, shard: &mut Shard) {
+        let mut chances = 0;
+        while shard.queue.len() >= self.clean_rows_per_shard {
+            let Some(oldest) = shard.queue.pop_front() else {
+                return;
+            };
+            match shard.rows.get(&oldest) {
+                // Dirty again: it comes back into the queue when a flush has written it.
+                None => {}
+                Some(row) if row.change != 0 => {}
+                Some(row) if chances < MOST_CHANCES && row.used.swap(false, Ordering::Relaxed) => {
+                    chances += 1;
+                    shard.queue.push_back(oldest);
+                }
+                Some(_) => {
+                    shard.rows.remove(&oldest);
+                    shard.drops += 1;
+                    self.present[oldest.0.index()].fetch_sub(1, Ordering::Release);
+                }
+            }
+        }
+    }
+
+    /// Changes a row; `None` deletes it. Only the writer calls this.
+    pub fn change(&self, family: Family, key: &Key, value: Option<Value>) {
+        let mut dirty = self.dirty.lock();
+        dirty.changes += 1;
+        let change = dirty.changes;
+        let mut shard = self.shard(family, key).write();
+        let row = Row {
+            value,
+            change,
+            used: AtomicBool::new(true),
+        };
+        match shard.rows.insert((family, *key), row) {
+            Some(before) if before.change != 0 => {}
+            Some(_) => dirty.keys.push((family, *key)),
+            None => {
+                self.present[family.index()].fetch_add(1, Ordering::Release);
+                dirty.keys.push((family, *key));
+            }
+        }
+    }
+
+    /// How many rows are dirty.
+    #[must_use]
+    pub fn dirty_rows(&self) -> usize {
+        self.dirty.lock().keys.len()
+    }
+
+    /// All dirty rows as they are now, for a flush. They stay dirty until [`HotTable::flushed`].
+    #[must_use]
+    pub fn dirty(&self) -> Vec<DirtyRow> {
+        let keys = std::mem::take(&mut self.dirty.lock().keys);
+        let mut rows = Vec::with_capacity(keys.len());
+        for (family, key) in keys {
+            let shard = self.shard(family, &key).read();
+            if let Some(row) = shard.rows.get(&(family, key)) {
+                rows.push(DirtyRow {
+                    family,
+                    key,
+                    value: row.value.clone(),
+                    change: row.change,
+                });
+            }
+        }
+        rows
+    }
+
+    /// Marks rows clean that have not changed since the flush took them; those that have are dirty for the next flush.
+    pub fn flushed(&self, rows: &[DirtyRow]) {
+        for flushed in rows {
+            let mut dirty = self.dirty.lock();
+            let mut shard = self.shard(flushed.family, &flushed.key).write();
+            let name = (flushed.family, flushed.key);
+            let Some(row) = shard.rows.get_mut(&name) else {
+                continue;
+            };
+            if row.change != flushed.change {
+                dirty.keys.push(name);
+                continue;
+            }
+            drop(dirty);
+            row.change = 0;
+            if row.value.is_some() && flushed.family.info().cached {
+                self.make_room(&mut shard);
+                shard.queue.push_back(name);
+            } else {
+                shard.rows.remove(&name);
+                shard.drops += 1;
+                self.present[flushed.family.index()].fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+}

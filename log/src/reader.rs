@@ -1,0 +1,405 @@
+//! Reading: user logs, messages, users, tokens. Whatever a reader sees is durable, because the views change only after the ledger
+//! is synced. Reading never writes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+use waybill_core::body::{self, Body, Message, Profile};
+use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, UserNo};
+use waybill_core::outcome::StateError;
+use waybill_core::record::Record;
+use waybill_core::state::{
+    DedupRow, DeviceRow, DevicesRow, ErasedRow, ProfileRow, RegistrationRow, StateExt, TokenCutRow,
+    TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+};
+
+use crate::store::Stored;
+use crate::tails::{Subscription, Tails};
+use crate::writer::Shared;
+
+/// Bytes of records and bodies that a page holds at most; one entry is given even if it is larger.
+pub const PAGE_BYTES: usize = 512 * 1024;
+
+/// Most entries of a page.
+pub const PAGE_ENTRIES: usize = 1000;
+
+/// Entries fetched at a time: what is fetched and then does not fit the page stays small.
+const FETCH_ENTRIES: usize = 64;
+
+/// Most messages that a look-up by key gives: one sender may use one key in many conversations.
+pub const FOUND_BY_KEY: usize = 100;
+
+/// A view of everything durable. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// First and last seq present in a user log. An empty log has floor 1 and head 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First.
+    pub floor: Seq,
+    /// Last.
+    pub head: Seq,
+}
+
+/// One entry of a user log, with what it points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub seq: Seq,
+    /// The row.
+    pub row: UserLogRow,
+    /// The message's record.
+    pub record: Record,
+    /// The message; `None` when it was erased.
+    pub message: Option<Message>,
+}
+
+/// What a pull gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// Contiguous entries from after the cursor; empty at the head.
+    Page {
+        /// The log as it was when the page was read.
+        span: Span,
+        /// The entries.
+        entries: Vec<Entry>,
+        /// Whether there are more behind them.
+        more: bool,
+    },
+    /// The cursor lies before the floor: what is between is gone.
+    TooOld(Span),
+    /// The cursor lies behind the head: it is of another history.
+    Ahead(Span),
+}
+
+/// A token as the ledger knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenState {
+    /// The token.
+    pub token: TokenRow,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// A record and what its body says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The record.
+    pub record: Record,
+    /// The body; `None` when it has none, or none any more.
+    pub body: Option<Body>,
+    /// Whether the body was erased.
+    pub erased: bool,
+}
+
+impl Reader {
+    /// The identity of the history; `None` before it has begun.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.shared.epoch.get().copied()
+    }
+
+    /// The last record that is durable.
+    #[must_use]
+    pub fn durable(&self) -> Position {
+        *self.shared.durable.borrow()
+    }
+
+    /// Follows the durable position.
+    #[must_use]
+    pub fn watch_durable(&self) -> watch::Receiver<Position> {
+        self.shared.durable.subscribe()
+    }
+
+    /// Whether the writer has stopped because a store failed: nothing is answered any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::SeqCst)
+    }
+
+    /// What the writer has counted.
+    #[must_use]
+    pub fn counters(&self) -> &crate::writer::Counters {
+        &self.shared.counters
+    }
+
+    /// Starts to watch a user's log.
+    #[must_use]
+    pub fn subscribe(&self, user: UserNo) -> Subscription {
+        self.tails().subscribe(user)
+    }
+
+    /// Who waits for which log.
+    #[must_use]
+    pub fn tails(&self) -> &Tails {
+        &self.shared.tails
+    }
+
+    /// The number behind the keyed hash of a user id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn user_no(&self, id: KeyedHash) -> Result<Option<UserNo>, StateError> {
+        Ok(self.shared.store.row::<UserIdRow>(id)?.map(|row| row.user))
+    }
+
+    /// The id behind a user number; `None` when it was erased.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn user_id(&self, user: UserNo) -> Result<Option<String>, StateError> {
+        Ok(self.shared.store.row::<UserRow>(user)?.map(|row| row.id))
+    }
+
+    /// Whether a user is registered.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_registered(&self, user: UserNo) -> Result<bool, StateError> {
+        Ok(self.shared.store.row::<RegistrationRow>(user)?.is_some())
+    }
+
+    /// The profile of a user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn profile(&self, user: UserNo) -> Result<Option<Profile>, StateError> {
+        Ok(self
+            .shared
+            .store
+            .row::<ProfileRow>(user)?
+            .map(|row| row.profile))
+    }
+
+    /// The devices of a user, and how far each has reached.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn devices(&self, user: UserNo) -> Result<Vec<DeviceRow>, StateError> {
+        Ok(self
+            .shared
+            .store
+            .row::<DevicesRow>(user)?
+            .unwrap_or_default()
+            .devices)
+    }
+
+    /// The number of a user's device.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn device_no(&self, user: UserNo, id: KeyedHash) -> Result<Option<DeviceNo>, StateError> {
+        Ok(self
+            .devices(user)?
+            .iter()
+            .find(|device| device.id == id)
+            .map(|device| device.device))
+    }
+
+    /// A token.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn token(&self, token: KeyedHash) -> Result<Option<TokenState>, StateError> {
+        let Some(token) = self.shared.store.row::<TokenRow>(token)? else {
+            return Ok(None);
+        };
+        let cuts = self
+            .shared
+            .store
+            .row::<TokenCutRow>(token.user)?
+            .unwrap_or_default();
+        Ok(Some(TokenState {
+            token,
+            revoked: token.revoked.is_some() || cuts.revokes(&token),
+        }))
+    }
+
+    /// The ends of a user's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn span(&self, user: UserNo) -> Result<Span, StateError> {
+        let row = self.shared.store.row::<UserHeadRow>(user)?;
+        Ok(row.map_or(
+            Span {
+                floor: Seq(1),
+                head: Seq(0),
+            },
+            |row| Span {
+                floor: row.floor,
+                head: row.head,
+            },
+        ))
+    }
+
+    /// The entries after a cursor: at most `limit` (no less than 1, no more than [`PAGE_ENTRIES`]) and at most [`PAGE_BYTES`].
+    ///
+    /// # Errors
+    /// When the store fails or what it holds does not fit together.
+    pub fn pull(&self, user: UserNo, after: Seq, limit: usize) -> Result<Pulled, StateError> {
+        let span = self.span(user)?;
+        if after > span.head {
+            return Ok(Pulled::Ahead(span));
+        }
+        if after.next() < span.floor {
+            return Ok(Pulled::TooOld(span));
+        }
+        let limit = limit.clamp(1, PAGE_ENTRIES);
+        let (first, end) = (
+            after.next(),
+            span.head.0.min(after.0.saturating_add(limit as u64)) + 1,
+        );
+        let rows =
+            self.shared
+                .store
+                .range::<UserLogRow>(&(user, first), &(user, Seq(end)), limit)?;
+        let missing = || StateError::Corrupt {
+            family: "user_log",
+            reason: "an entry below the head is missing".to_owned(),
+        };
+        if rows.len() as u64 != end - first.0 {
+            return Err(missing());
+        }
+        let entries = self.entries(first, &rows)?;
+        let more = entries
+            .last()
+            .is_some_and(|last: &Entry| last.seq < span.head);
+        Ok(Pulled::Page {
+            span,
+            entries,
+            more,
+        })
+    }
+
+    /// Opens the entries whose rows these are, until they are a page.
+    fn entries(
+        &self,
+        first: Seq,
+        rows: &[(Vec<u8>, UserLogRow)],
+    ) -> Result<Vec<Entry>, StateError> {
+        let mut entries = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
+        let mut seqs = first.0..;
+        for slice in rows.chunks(FETCH_ENTRIES) {
+            let positions: Vec<Position> = slice
+                .iter()
+                .map(|(_, row)| row.message_position())
+                .collect();
+            let stored = self.stored(&positions)?;
+            for (((_, row), stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
+                bytes += stored.record.as_ref().map_or(0, Vec::len)
+                    + stored.body.as_ref().map_or(0, Vec::len);
+                if bytes > PAGE_BYTES && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                entries.push(entry(Seq(seq), *row, &stored)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// One record with its body; `None` when the position is not durable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(&self, position: Position) -> Result<Option<Opened>, StateError> {
+        if position.0 == 0 || position > self.durable() {
+            return Ok(None);
+        }
+        let Some(stored) = self.stored(&[position])?.pop() else {
+            return Ok(None);
+        };
+        let record = decode_record(position, &stored)?;
+        let body = decode_body(&stored)?;
+        let erased = body.is_none() && self.shared.store.row::<ErasedRow>(position)?.is_some();
+        Ok(Some(Opened {
+            record,
+            body,
+            erased,
+        }))
+    }
+
+    /// The messages whose dedup keys begin with these bytes: those of one sender and key, in whatever conversation. At most
+    /// [`FOUND_BY_KEY`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find(&self, dedup_prefix: [u8; 8]) -> Result<Vec<Position>, StateError> {
+        let (mut from, mut to) = ([0; 16], [0xff; 16]);
+        from[..8].copy_from_slice(&dedup_prefix);
+        to[..8].copy_from_slice(&dedup_prefix);
+        // The last possible key is left out; nothing but chance makes one.
+        let rows =
+            self.shared
+                .store
+                .range::<DedupRow>(&KeyedHash(from), &KeyedHash(to), FOUND_BY_KEY)?;
+        Ok(rows.into_iter().map(|(_, row)| row.position).collect())
+    }
+
+    /// The place of the message at `position` in a user's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find_entry(
+        &self,
+        user: UserNo,
+        position: Position,
+    ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
+        waybill_core::rules::find_user_entry(&self.shared.store, user, position)
+    }
+
+    /// From the ring where it has them, else from the ledger.
+    fn stored(&self, positions: &[Position]) -> Result<Vec<Arc<Stored>>, StateError> {
+        let mut found = self.shared.ring.read(positions);
+        let missing: Vec<Position> = positions
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(position, _)| *position)
+            .collect();
+        if !missing.is_empty() {
+            let mut read = self.shared.store.ledger().read(&missing)?.into_iter();
+            for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+                *slot = read.next().map(Arc::new);
+            }
+        }
+        Ok(found.into_iter().map(Option::unwrap_or_default).collect())
+    }
+}
+
+fn entry(seq: Seq, row: UserLogRow, stored: &Stored) -> Result<Entry, StateError> {
+    let record = decode_record(row.message_position(), stored)?;
+    let message = match decode_body(stored)? {
+        Some(Body::Message(message)) => Some(message),
+        _ => None,
+    };
+    Ok(Entry {
+        seq,
+        row,
+        record,
+        message,
+    })
+}
+
+fn decode_record(position: Position, stored: &Stored) -> Result<Record, StateError> {
+    let Some(bytes) = &stored.record else {
+        return Err(StateError::Impossible {
+            position,
+            reason: "something points to it, and it is not there",
+        });
+    };
+    Record::decode(position, bytes).map_err(|error| StateError::Record { position, error })
+}
+
+fn decode_body(stored: &Stored) -> Result<Option<Body>, StateError> {
+    let body = stored.body.as_deref().map(body::decode_stored).transpose();
+    body.map_err(|error| StateError::Corrupt {
+        family: "bodies",
+        reason: error.to_string(),
+    })
+}

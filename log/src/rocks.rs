@@ -1,0 +1,33 @@
+//! The stores in RocksDB: the only part of the product that names it.
+
+mod ledger;
+mod options;
+mod views;
+pub mod wal;
+
+pub use ledger::RocksLedger;
+pub use options::Memory;
+pub use views::RocksViews;
+
+use crate::error::StoreError;
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To write and read; creates it when it is not there.
+    Write,
+    /// To read what is there; changes nothing on disk.
+    Read,
+}
+
+fn failed(store: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
+    move |error| match error.kind() {
+        rocksdb::ErrorKind::Corruption => {
+            StoreError::corrupt(store, "the place RocksDB names", error.into_string())
+        }
+        _ => StoreError::Failed {
+            store,
+            reason: error.into_string(),
+        },
+    }
+}

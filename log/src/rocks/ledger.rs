@@ -1,0 +1,276 @@
+//! The ledger in RocksDB: two families over one write-ahead log, one synced batch a commit.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
+};
+use tracing::warn;
+use waybill_core::id::Position;
+use waybill_core::rules::NewRecord;
+
+use super::options::Memory;
+use super::wal::{self, Verdict};
+use super::{Access, failed};
+use crate::error::StoreError;
+use crate::store::{Bodies, Durability, Ledger, Stored, Visit};
+
+const STORE: &str = "ledger";
+/// Position u64 big-endian → record.
+const RECORDS: &str = "records";
+/// Position u64 big-endian → `opening ‖ body`.
+const BODIES: &str = "bodies";
+
+/// See the module.
+pub struct RocksLedger {
+    db: DB,
+}
+
+impl RocksLedger {
+    /// Opens the database.
+    ///
+    /// A log whose last batch is torn, as a power cut during an unanswered write leaves it, is cut there, with a warning. Damage
+    /// before that is refused. Whether the last *answered* batch is there, the caller must check: see
+    /// [`witness`](crate::witness).
+    ///
+    /// # Errors
+    /// When the database is damaged or cannot be opened.
+    pub fn open(path: &Path, memory: &Memory, access: Access) -> Result<Self, StoreError> {
+        check_logs(path, access)?;
+        let options = memory.ledger();
+        let families =
+            [RECORDS, BODIES].map(|name| ColumnFamilyDescriptor::new(name, memory.ledger_family()));
+        let db = match access {
+            Access::Write => DB::open_cf_descriptors(&options, path, families),
+            Access::Read => DB::open_cf_descriptors_read_only(&options, path, families, false),
+        };
+        Ok(Self {
+            db: db.map_err(failed(STORE))?,
+        })
+    }
+
+    fn family(&self, name: &'static str) -> Result<&ColumnFamily, StoreError> {
+        let missing = || StoreError::corrupt(STORE, name, "the column family is missing");
+        self.db.cf_handle(name).ok_or_else(missing)
+    }
+
+    fn get(&self, family: &'static str, position: Position) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db
+            .get_cf(self.family(family)?, position.0.to_be_bytes())
+            .map_err(failed(STORE))
+    }
+
+    fn get_many(
+        &self,
+        family: &'static str,
+        positions: &[Position],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let keys: Vec<[u8; 8]> = positions
+            .iter()
+            .map(|position| position.0.to_be_bytes())
+            .collect();
+        let sorted = positions.is_sorted();
+        let found = self
+            .db
+            .batched_multi_get_cf(self.family(family)?, &keys, sorted);
+        found
+            .into_iter()
+            .map(|value| Ok(value.map_err(failed(STORE))?.map(|value| value.to_vec())))
+            .collect()
+    }
+}
+
+/// Looks at the write-ahead logs before RocksDB does, which takes some damage for the end of a log and drops what follows, and
+/// loops for ever over some other. A torn last batch is cut off here, so that RocksDB never meets it.
+fn check_logs(path: &Path, access: Access) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let io = |error: std::io::Error| StoreError::Failed {
+        store: STORE,
+        reason: format!("its write-ahead log: {error}"),
+    };
+    match wal::verdict(path).map_err(io)? {
+        Verdict::Intact { .. } => Ok(()),
+        Verdict::TornTail {
+            file,
+            offset,
+            lost_bytes,
+            ..
+        } if access == Access::Write => {
+            warn!(
+                file = %file.display(), offset, lost_bytes,
+                "the last batch of the ledger is torn: it was never answered, and is cut off"
+            );
+            let log = OpenOptions::new().write(true).open(&file).map_err(io)?;
+            log.set_len(offset)
+                .and_then(|()| log.sync_all())
+                .map_err(io)
+        }
+        Verdict::TornTail { file, offset, .. } => {
+            let place = format!("{}, offset {offset}", file.display());
+            Err(StoreError::corrupt(
+                STORE,
+                place,
+                "the last, unanswered batch is torn; start the server once to have it cut off",
+            ))
+        }
+        Verdict::Corrupt {
+            file, offset, what, ..
+        } => {
+            let place = format!("{}, offset {offset}", file.display());
+            Err(StoreError::corrupt(
+                STORE,
+                place,
+                format!("{what}; answered records lie behind it"),
+            ))
+        }
+    }
+}
+
+fn position(key: &[u8]) -> Result<Position, StoreError> {
+    let bytes: [u8; 8] = key
+        .try_into()
+        .map_err(|_| StoreError::corrupt(STORE, "a key", "it is no position"))?;
+    Ok(Position(u64::from_be_bytes(bytes)))
+}
+
+impl Ledger for RocksLedger {
+    fn append(
+        &self,
+        records: &[NewRecord],
+        erased: &[Position],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let (record_family, body_family) = (self.family(RECORDS)?, self.family(BODIES)?);
+        let mut batch = WriteBatch::default();
+        for record in records {
+            let key = record.position.0.to_be_bytes();
+            batch.put_cf(record_family, key, &record.bytes);
+            if let Some(body) = &record.body {
+                batch.put_cf(body_family, key, body);
+            }
+        }
+        for position in erased {
+            batch.delete_cf(body_family, position.0.to_be_bytes());
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Sync);
+        self.db.write_opt(batch, &options).map_err(failed(STORE))
+    }
+
+    fn last(&self) -> Result<Option<(Position, Vec<u8>)>, StoreError> {
+        match self
+            .db
+            .iterator_cf(self.family(RECORDS)?, IteratorMode::End)
+            .next()
+        {
+            None => Ok(None),
+            Some(item) => {
+                let (key, value) = item.map_err(failed(STORE))?;
+                Ok(Some((position(&key)?, value.into_vec())))
+            }
+        }
+    }
+
+    fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(RECORDS, position)
+    }
+
+    fn read(&self, positions: &[Position]) -> Result<Vec<Stored>, StoreError> {
+        let records = self.get_many(RECORDS, positions)?;
+        let bodies = self.get_many(BODIES, positions)?;
+        Ok(records
+            .into_iter()
+            .zip(bodies)
+            .map(|(record, body)| Stored { record, body })
+            .collect())
+    }
+
+    fn walk(
+        &self,
+        from: Position,
+        bodies: Bodies,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let iterate = |family: &'static str| -> Result<_, StoreError> {
+            let mut options = ReadOptions::default();
+            options.set_readahead_size(1 << 20);
+            // A walk must not push out of the cache what pulls need.
+            options.fill_cache(false);
+            let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+            iterator.seek(from.0.to_be_bytes());
+            Ok(iterator)
+        };
+        let mut records = iterate(RECORDS)?;
+        let mut stored = match bodies {
+            Bodies::With => Some(iterate(BODIES)?),
+            Bodies::Without => None,
+        };
+        while let Some((key, record)) = records.item() {
+            let mut body = None;
+            if let Some(stored) = &mut stored {
+                while stored.key().is_some_and(|at| at < key) {
+                    stored.next();
+                }
+                body = stored
+                    .item()
+                    .filter(|(at, _)| *at == key)
+                    .map(|(_, value)| value);
+            }
+            if !visit(position(key)?, record, body) {
+                return Ok(());
+            }
+            records.next();
+        }
+        if let Some(stored) = stored {
+            stored.status().map_err(failed(STORE))?;
+        }
+        records.status().map_err(failed(STORE))
+    }
+
+    fn stray_bodies(&self, limit: usize) -> Result<Vec<Position>, StoreError> {
+        let mut records = self.db.raw_iterator_cf(self.family(RECORDS)?);
+        let mut bodies = self.db.raw_iterator_cf(self.family(BODIES)?);
+        records.seek_to_first();
+        bodies.seek_to_first();
+        let mut stray = Vec::new();
+        while let Some(key) = bodies.key()
+            && stray.len() < limit
+        {
+            while records.key().is_some_and(|at| at < key) {
+                records.next();
+            }
+            if records.key() != Some(key) {
+                stray.push(position(key)?);
+            }
+            bodies.next();
+        }
+        bodies
+            .status()
+            .and_then(|()| records.status())
+            .map_err(failed(STORE))?;
+        Ok(stray)
+    }
+
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        let checkpoint = Checkpoint::new(&self.db).map_err(failed(STORE))?;
+        checkpoint.create_checkpoint(to).map_err(failed(STORE))
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        for family in [RECORDS, BODIES] {
+            compact(&self.db, self.family(family)?);
+        }
+        Ok(())
+    }
+}
+
+/// Rewrites a family down to its last level, that too.
+pub(super) fn compact(db: &DB, family: &ColumnFamily) {
+    let mut options = rocksdb::CompactOptions::default();
+    options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+    db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+}

@@ -1,0 +1,129 @@
+//! RocksDB options, in one place. Figures that they rest on: `docs/performance.md`.
+
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, Options,
+};
+use waybill_core::state::Writing;
+
+use crate::config::LogConfig;
+use crate::error::StoreError;
+
+/// What both databases of a process share.
+#[derive(Clone)]
+pub struct Memory {
+    cache: Cache,
+    env: Env,
+    ledger_write_buffer: usize,
+    views_write_buffers: usize,
+}
+
+impl Memory {
+    /// Sets up the block cache and the background threads.
+    ///
+    /// # Errors
+    /// When RocksDB has no environment for this system.
+    pub fn new(config: &LogConfig) -> Result<Self, StoreError> {
+        let mut env = Env::new().map_err(super::failed("RocksDB"))?;
+        // Sends wait for the writer's thread; compaction may wait for both.
+        env.lower_thread_pool_cpu_priority();
+        env.lower_thread_pool_io_priority();
+        Ok(Self {
+            cache: Cache::new_lru_cache(config.block_cache_bytes()),
+            env,
+            ledger_write_buffer: config.ledger_write_buffer_bytes(),
+            views_write_buffers: config.views_write_buffer_bytes(),
+        })
+    }
+
+    /// Bytes that the block cache holds now.
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.get_usage()
+    }
+
+    fn common(&self) -> Options {
+        let mut options = Options::default();
+        options.set_env(&self.env);
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_background_jobs(2);
+        options.set_max_open_files(512);
+        options.set_bytes_per_sync(1 << 20);
+        options.set_keep_log_file_num(4);
+        options.set_stats_dump_period_sec(0);
+        // The info log is for RocksDB's engineers; errors reach us as results.
+        options.set_log_level(rocksdb::LogLevel::Warn);
+        options
+    }
+
+    /// Options of the ledger database.
+    pub(super) fn ledger(&self) -> Options {
+        let mut options = self.common();
+        // The logs have been looked at before: see `wal`. PointInTime would drop answered records behind a flipped bit.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        // A recycled log has old bytes behind its end, which cannot be told from damage (facebook/rocksdb#7271).
+        options.set_recycle_log_file_num(0);
+        options.set_track_and_verify_wals_in_manifest(true);
+        // Bounds what a start reads again.
+        options.set_max_total_wal_size(4 * self.ledger_write_buffer as u64);
+        options
+    }
+
+    /// Options of one family of the ledger: keys ascend, so tables never overlap and move down as they are.
+    pub(super) fn ledger_family(&self) -> Options {
+        let mut options = self.common();
+        options.set_write_buffer_size(self.ledger_write_buffer / 2);
+        options.set_max_write_buffer_number(3);
+        options.set_compression_type(DBCompressionType::Lz4);
+        smallest_at_the_bottom(&mut options);
+        options.set_target_file_size_base(64 << 20);
+        options.set_block_based_table_factory(&self.table(16 * 1024));
+        options
+    }
+
+    /// Options of the views database.
+    pub(super) fn views(&self) -> Options {
+        let mut options = self.common();
+        // One flush writes all families as of one moment.
+        options.set_atomic_flush(true);
+        options.set_db_write_buffer_size(self.views_write_buffers);
+        options
+    }
+
+    /// Options of one family of the views.
+    pub(super) fn views_family(&self, writing: Writing) -> Options {
+        let mut options = self.common();
+        options.set_write_buffer_size(self.views_write_buffers / 2);
+        options.set_max_write_buffer_number(3);
+        options.set_compression_type(DBCompressionType::Lz4);
+        smallest_at_the_bottom(&mut options);
+        let mut table = self.table(match writing {
+            Writing::Appended => 8 * 1024,
+            Writing::Updated => 4 * 1024,
+        });
+        table.set_bloom_filter(10.0, false);
+        options.set_block_based_table_factory(&table);
+        options
+    }
+
+    fn table(&self, block_bytes: usize) -> BlockBasedOptions {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_block_size(block_bytes);
+        table.set_format_version(6);
+        table.set_index_type(BlockBasedIndexType::BinarySearch);
+        // So that the budget bounds them too.
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table
+    }
+}
+
+/// Zstandard with a dictionary where the data comes to rest: compressed once, read often.
+fn smallest_at_the_bottom(options: &mut Options) {
+    options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    const DICTIONARY_BYTES: i32 = 16 * 1024;
+    // Window bits, level and strategy as RocksDB has them by default.
+    options.set_bottommost_compression_options(-14, 3, 0, DICTIONARY_BYTES, true);
+    options.set_bottommost_zstd_max_train_bytes(100 * DICTIONARY_BYTES, true);
+}

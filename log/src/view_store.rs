@@ -1,0 +1,201 @@
+//! The views as the writer and the readers see them: the database under the hot table.
+
+use std::sync::Arc;
+
+use waybill_core::id::Position;
+use waybill_core::outcome::StateError;
+use waybill_core::state::{Effect, Family, Key, Row, RowKey, State, Value};
+
+use crate::error::StoreError;
+use crate::hot::{DirtyRow, Hit, HotTable};
+use crate::store::{Applied, Ledger, Mark, Views};
+use waybill_core::versions::VIEWS_VERSION;
+
+/// Rows that a flush writes at a time, so that the writer's own writes to the views wait for little.
+const FLUSH_SLICE_ROWS: usize = 512;
+
+/// Both stores, and the hot table over the views.
+pub struct ViewStore {
+    ledger: Arc<dyn Ledger>,
+    views: Arc<dyn Views>,
+    hot: HotTable,
+}
+
+impl ViewStore {
+    /// Puts an empty hot table of about `hot_rows` rows over the stores.
+    pub fn new(ledger: Arc<dyn Ledger>, views: Arc<dyn Views>, hot_rows: usize) -> Self {
+        Self {
+            ledger,
+            views,
+            hot: HotTable::new(hot_rows),
+        }
+    }
+
+    /// The ledger beneath.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// The database beneath.
+    #[must_use]
+    pub fn views(&self) -> &Arc<dyn Views> {
+        &self.views
+    }
+
+    /// The hot table.
+    #[must_use]
+    pub fn hot(&self) -> &HotTable {
+        &self.hot
+    }
+
+    /// Makes the changes of a batch: appended rows go to the database, changed rows stay in the hot table until a flush. The
+    /// rows that lead to others (heads) become visible last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn commit(&self, effects: Vec<Effect>) -> Result<usize, StoreError> {
+        let mut bytes = 0;
+        let (mut appended, mut changed) = (
+            Vec::with_capacity(effects.len()),
+            Vec::with_capacity(effects.len()),
+        );
+        for effect in effects {
+            match &effect {
+                Effect::Append(_, key, value) | Effect::Put(_, key, value) => {
+                    bytes += key.as_slice().len() + value.len();
+                }
+                Effect::Delete(_, key) => bytes += key.as_slice().len(),
+            }
+            match effect {
+                Effect::Append(..) => appended.push(effect),
+                Effect::Put(family, key, value) => changed.push((family, key, Some(value))),
+                Effect::Delete(family, key) => changed.push((family, key, None)),
+            }
+        }
+        // Rows that stand near each other are found faster one after the other.
+        appended.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        if !appended.is_empty() {
+            self.views.write(&appended, None)?;
+        }
+        for effect in appended {
+            if let Effect::Append(family, key, value) = effect
+                && family.info().cached
+            {
+                self.hot.appended(family, &key, value);
+            }
+        }
+        for (family, key, value) in changed {
+            self.hot.change(family, &key, value);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes rows that were dirty when exactly `applied` was applied, and makes the views durable.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn flush(
+        &self,
+        rows: &[DirtyRow],
+        before: Option<Applied>,
+        applied: Applied,
+    ) -> Result<(), StoreError> {
+        let mut effects: Vec<Effect> = rows
+            .iter()
+            .map(|row| match &row.value {
+                Some(value) => Effect::Put(row.family, row.key, value.clone()),
+                None => Effect::Delete(row.family, row.key),
+            })
+            .collect();
+        effects.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        let mut slices = effects.chunks(FLUSH_SLICE_ROWS).peekable();
+        while let Some(slice) = slices.next() {
+            if slices.peek().is_some() {
+                let mark = Mark {
+                    version: VIEWS_VERSION,
+                    applied: before,
+                    whole: false,
+                };
+                self.views.write(slice, Some(&mark))?;
+            } else {
+                self.views.write(slice, Some(&whole(applied)))?;
+            }
+        }
+        if effects.is_empty() {
+            self.views.write(&[], Some(&whole(applied)))?;
+        }
+        self.views.flush()?;
+        self.hot.flushed(rows);
+        Ok(())
+    }
+
+    /// Rows of one family within `[from, to)`, ascending, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or a row is corrupt.
+    pub fn range<R: Row>(
+        &self,
+        from: &R::Key,
+        to: &R::Key,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, R)>, StateError> {
+        let rows =
+            self.views
+                .range(R::FAMILY, from.key().as_slice(), to.key().as_slice(), limit)?;
+        let check_hot = self.hot.has(R::FAMILY);
+        let mut out = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
+            let changed = match Key::from_slice(&key) {
+                Some(key) if check_hot => Some(self.hot.get(R::FAMILY, &key)),
+                _ => None,
+            };
+            match changed {
+                Some(Hit::Deleted) => {}
+                Some(Hit::Row(changed)) => out.push((key, R::decode(&changed)?)),
+                None | Some(Hit::Miss(_)) => out.push((key, R::decode(&value)?)),
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn whole(applied: Applied) -> Mark {
+    Mark {
+        version: VIEWS_VERSION,
+        applied: Some(applied),
+        whole: true,
+    }
+}
+
+fn place(effect: &Effect) -> (Family, &Key) {
+    match effect {
+        Effect::Append(family, key, _)
+        | Effect::Put(family, key, _)
+        | Effect::Delete(family, key) => (*family, key),
+    }
+}
+
+impl State for ViewStore {
+    fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
+        let cached = family.info().cached;
+        let ticket = if cached || self.hot.has(family) {
+            match self.hot.get(family, key) {
+                Hit::Row(value) => return Ok(Some(value)),
+                Hit::Deleted => return Ok(None),
+                Hit::Miss(ticket) => Some(ticket),
+            }
+        } else {
+            None
+        };
+        let value = self.views.get(family, key)?;
+        if let (Some(ticket), Some(value), true) = (ticket, &value, cached) {
+            self.hot.remember(family, key, value, ticket);
+        }
+        Ok(value)
+    }
+
+    fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.ledger.record(position)?)
+    }
+}
