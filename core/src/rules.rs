@@ -10,9 +10,10 @@ use crate::command::{Ask, Stamped};
 use crate::fact::Fact;
 use crate::hash;
 use crate::id::{Hash, Position, Seq, Time, UserNo};
+use crate::limits::MAX_BODY_BYTES;
 use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
 use crate::record::Record;
-use crate::state::{Overlay, SettingsKey, SettingsRow, State, StateExt};
+use crate::state::{Overlay, SettingsKey, SettingsRow, State, StateExt, UserLogRow};
 use crate::versions::RULES_VERSION;
 
 mod v1;
@@ -116,7 +117,10 @@ pub fn take<S: State>(
     };
     let decision = match (rules_in_force(state, &command.ask)?, tail.position) {
         (1, _) => v1::decide(state, tail, &command.ask)?,
-        (_, Position(0)) => Decision::Refused(Refusal::NotFounded),
+        (_, Position(0)) => Decision::Refused(match &command.ask {
+            Ask::Found { .. } => Refusal::BadRules,
+            _ => Refusal::NotFounded,
+        }),
         (_, position) => {
             return Err(StateError::Impossible {
                 position,
@@ -137,6 +141,7 @@ pub fn take<S: State>(
     };
     let mut records = Vec::with_capacity(drafts.len());
     for (draft, position) in drafts.into_iter().zip(tail.position.0 + 1..) {
+        let size = draft.body.as_ref().map_or(0, |body| body.bytes.len());
         let commitment = draft.body.as_ref().map(|body| body.commitment);
         let record = Record::new(
             Position(position),
@@ -146,7 +151,8 @@ pub fn take<S: State>(
             draft.fact,
             commitment,
         );
-        let Some(bytes) = record.encode() else {
+        // What no reader would decode must never be written.
+        let (Some(bytes), 0..=MAX_BODY_BYTES) = (record.encode(), size) else {
             step.answer = Err(Refusal::TooLarge);
             return Ok(step);
         };
@@ -220,10 +226,33 @@ pub fn fold<S: State>(
     Ok(applied)
 }
 
+/// Whether [`fold`] reads the body of a record with this fact: bodies of all others need not be fetched.
+#[must_use]
+pub fn needs_body(fact: &Fact) -> bool {
+    v1::is_joined(fact)
+}
+
+/// The entry of `user` that the record at `position` delivered, by binary search.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn find_user_entry<S: State>(
+    state: &S,
+    user: UserNo,
+    position: Position,
+) -> Result<Option<(Seq, UserLogRow)>, StateError> {
+    v1::find_user_entry(state, user, position)
+}
+
+/// Whether this program has such rules.
+fn is_known(rules: u32) -> bool {
+    (1..=RULES_VERSION).contains(&rules)
+}
+
 /// The rules version that decides this command.
 fn rules_in_force<S: State>(state: &S, ask: &Ask) -> Result<u32, StateError> {
     match (stored_rules(state)?, ask) {
-        (0, Ask::Found { rules, .. }) if (1..=RULES_VERSION).contains(rules) => Ok(*rules),
+        (0, Ask::Found { rules, .. }) if is_known(*rules) => Ok(*rules),
         (rules, _) => Ok(rules),
     }
 }

@@ -6,3 +6,4 @@ mod search;
 
 pub(super) use apply::{apply, is_joined, join};
 pub(super) use decide::decide;
+pub(super) use search::user_entry as find_user_entry;

@@ -1,7 +1,9 @@
 //! `apply`: what a record does to the views. Folded rows follow from records alone; joined rows from bodies, see [`join`].
 //!
-//! Rows that are read here and then changed belong to updated families: a store keeps those exactly as of one position, also
-//! across a crash, while appended rows may already be there when a record is applied again.
+//! After a crash a store gives back the rows of updated families exactly as of one position, while rows of appended families may
+//! already be as of any later one, with or without the changes made to them since; the records after the first position are
+//! then applied again. So whatever is computed here is computed from updated families; a row of an appended family is written
+//! as this record leaves it, whatever stood there.
 
 use super::search;
 use crate::body::Body;
@@ -150,14 +152,14 @@ fn send<S: State>(
     let conversation = message.conversation;
     let before = state.row::<ConversationRow>(conversation)?;
     let (head, after) = before.map_or((ConversationSeq(0), 0), |row| {
-        (row.head, row.last_time.0 + 1)
+        (row.head, row.last_time.0.saturating_add(1))
     });
     let time = Time(
         record
             .time
             .0
             .max(after)
-            .min(record.time.0 + MAX_TIME_AHEAD_MS),
+            .min(record.time.0.saturating_add(MAX_TIME_AHEAD_MS)),
     );
     // At most MAX_TIME_AHEAD_MS, which fits.
     let ahead_ms = (time.0 - record.time.0) as u16;

@@ -11,12 +11,14 @@ use crate::id::{DeviceNo, Digest, KeyedHash, Position, Seq, Time, UserNo};
 use crate::limits::MAX_REACHED;
 use crate::outcome::{Outcome, Refusal, Sent, StateError};
 use crate::policy::{Policy, UnknownReceiver};
-use crate::rules::{Decision, Draft, Tail};
+use crate::rules::{Decision, Draft, Tail, is_known};
 use crate::state::{
     DedupRow, DevicesRow, ErasedRow, RegistrationRow, SettingsKey, SettingsRow, State, StateExt,
     TokenCutRow, TokenRow, UserHeadRow, UserIdRow,
 };
-use crate::versions::RULES_VERSION;
+
+/// The rules version of this folder.
+const VERSION: u32 = 1;
 
 pub fn decide<'a, S: State>(
     state: &S,
@@ -40,7 +42,7 @@ pub fn decide<'a, S: State>(
     match ask {
         // `Found` was answered above.
         Ask::Found { .. } => Ok(Decision::Refused(Refusal::AlreadyFounded)),
-        Ask::ChangeRules { rules } if (2..=RULES_VERSION).contains(rules) => {
+        Ask::ChangeRules { rules } if *rules > VERSION && is_known(*rules) => {
             Ok(facts([bare(Fact::RulesChanged { rules: *rules })]))
         }
         Ask::ChangeRules { .. } => Ok(Decision::Refused(Refusal::BadRules)),
@@ -165,23 +167,33 @@ fn issue<'a, S: State>(
     let mut drafts = Vec::with_capacity(2);
     let mut users = Users::new(state);
     let known = users.find(user)?;
+    if let Some(row) = state.row::<TokenRow>(token)? {
+        // The same text again: the caller asked twice, and the token stays as it is, revoked or not. A text names one user,
+        // so nobody else can have it.
+        return Ok(if known == Some(row.user) {
+            Decision::Known(Outcome::User {
+                user: row.user,
+                new: false,
+            })
+        } else {
+            Decision::Refused(Refusal::KeyReused)
+        });
+    }
     let (number, new) = match (known, unknown) {
         (Some(number), _) => (number, false),
         (None, Unknown::See) => users.find_or_see(user, &mut drafts)?,
         (None, Unknown::Refuse) => return Ok(Decision::Refused(Refusal::UnknownUser)),
     };
-    let outcome = Outcome::User { user: number, new };
-    // The same text again: the caller asked twice. It stays as it is, revoked or not.
-    if state.row::<TokenRow>(token)?.is_some() {
-        return Ok(Decision::Known(outcome));
-    }
     drafts.push(bare(Fact::TokenIssued {
         user: number,
         platform,
         token,
         expires,
     }));
-    Ok(Decision::Facts(drafts, Some(outcome)))
+    Ok(Decision::Facts(
+        drafts,
+        Some(Outcome::User { user: number, new }),
+    ))
 }
 
 fn revoke<'a, S: State>(
@@ -272,7 +284,7 @@ fn repeat<'a, S: State>(
         place.ok_or_else(|| corrupt("it names a message that is in no conversation"))?;
     Ok(Decision::Known(Outcome::Sent(Sent {
         position,
-        time: Time(record.time.0 + u64::from(entry.ahead_ms)),
+        time: Time(record.time.0.saturating_add(u64::from(entry.ahead_ms))),
         conversation_seq,
         receiver,
         seq: search::user_entry(state, receiver, position)?.map(|(seq, _)| seq),
