@@ -1,0 +1,409 @@
+//! The syntax of JSON with the words of Go's scanner for what is wrong. One pass over the bytes, no allocation.
+
+use std::fmt;
+
+use super::text::quote_byte;
+
+/// Why a text does not begin with a JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SyntaxError {
+    /// There is nothing but white space.
+    Empty,
+    /// It ends within the value.
+    Cut,
+    /// A character does not belong where it stands.
+    Character {
+        /// Its first byte.
+        byte: u8,
+        /// Where it stands.
+        place: &'static str,
+    },
+    /// Arrays and objects are nested too deeply. The original stops at 10,000 levels.
+    TooDeep {
+        /// How deeply they may be nested.
+        max: usize,
+    },
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("EOF"),
+            Self::Cut => f.write_str("unexpected EOF"),
+            Self::Character { byte, place } => {
+                write!(f, "invalid character {} {place}", quote_byte(*byte))
+            }
+            Self::TooDeep { max } => write!(f, "exceeded max depth of {max}"),
+        }
+    }
+}
+
+/// The first JSON value of `text`, without white space around it. What follows it is not looked at, as in Go's decoder.
+///
+/// # Errors
+/// When there is none.
+pub fn first_value(text: &str, max_depth: usize) -> Result<&str, SyntaxError> {
+    let mut scanner = Scanner {
+        bytes: text.as_bytes(),
+        at: 0,
+        depth: 0,
+        max_depth,
+    };
+    scanner.white_space();
+    let start = scanner.at;
+    if start == text.len() {
+        return Err(SyntaxError::Empty);
+    }
+    scanner.value()?;
+    Ok(&text[start..scanner.at])
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    max_depth: usize,
+}
+
+type Scan = Result<(), SyntaxError>;
+
+const VALUE: &str = "looking for beginning of value";
+const KEY: &str = "looking for beginning of object key string";
+
+impl Scanner<'_> {
+    fn white_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn byte(&self) -> Result<u8, SyntaxError> {
+        self.bytes.get(self.at).copied().ok_or(SyntaxError::Cut)
+    }
+
+    fn token(&mut self) -> Result<u8, SyntaxError> {
+        self.white_space();
+        self.byte()
+    }
+
+    fn value(&mut self) -> Scan {
+        match self.token()? {
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::array),
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            byte => Err(SyntaxError::Character { byte, place: VALUE }),
+        }
+    }
+
+    fn nested(&mut self, inner: fn(&mut Self) -> Scan) -> Scan {
+        self.depth += 1;
+        if self.depth > self.max_depth {
+            return Err(SyntaxError::TooDeep {
+                max: self.max_depth,
+            });
+        }
+        self.at += 1;
+        inner(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn object(&mut self) -> Scan {
+        if self.token()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            match self.token()? {
+                b'"' => self.string()?,
+                byte => return Err(SyntaxError::Character { byte, place: KEY }),
+            }
+            match self.token()? {
+                b':' => self.at += 1,
+                byte => {
+                    return Err(SyntaxError::Character {
+                        byte,
+                        place: "after object key",
+                    });
+                }
+            }
+            self.value()?;
+            let byte = self.token()?;
+            self.at += 1;
+            match byte {
+                b',' => {}
+                b'}' => return Ok(()),
+                byte => {
+                    let place = "after object key:value pair";
+                    return Err(SyntaxError::Character { byte, place });
+                }
+            }
+        }
+    }
+
+    fn array(&mut self) -> Scan {
+        if self.token()? == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            let byte = self.token()?;
+            self.at += 1;
+            match byte {
+                b',' => {}
+                b']' => return Ok(()),
+                byte => {
+                    return Err(SyntaxError::Character {
+                        byte,
+                        place: "after array element",
+                    });
+                }
+            }
+        }
+    }
+
+    fn string(&mut self) -> Scan {
+        self.at += 1;
+        loop {
+            match self.byte()? {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.at += 1;
+                    self.escape()?;
+                }
+                byte @ 0..0x20 => {
+                    return Err(SyntaxError::Character {
+                        byte,
+                        place: "in string literal",
+                    });
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Scan {
+        let byte = self.byte()?;
+        self.at += 1;
+        match byte {
+            b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => Ok(()),
+            b'u' => {
+                for _ in 0..4 {
+                    let byte = self.byte()?;
+                    if !byte.is_ascii_hexdigit() {
+                        let place = "in \\u hexadecimal character escape";
+                        return Err(SyntaxError::Character { byte, place });
+                    }
+                    self.at += 1;
+                }
+                Ok(())
+            }
+            byte => Err(SyntaxError::Character {
+                byte,
+                place: "in string escape code",
+            }),
+        }
+    }
+
+    fn number(&mut self) -> Scan {
+        if self.byte()? == b'-' {
+            self.at += 1;
+            let byte = self.byte()?;
+            if !byte.is_ascii_digit() {
+                return Err(SyntaxError::Character {
+                    byte,
+                    place: "in numeric literal",
+                });
+            }
+        }
+        if self.byte()? == b'0' {
+            self.at += 1;
+        } else {
+            self.digits();
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.at_least_one_digit("after decimal point in numeric literal")?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.at_least_one_digit("in exponent of numeric literal")?;
+        }
+        Ok(())
+    }
+
+    fn at_least_one_digit(&mut self, place: &'static str) -> Scan {
+        let byte = self.byte()?;
+        if !byte.is_ascii_digit() {
+            return Err(SyntaxError::Character { byte, place });
+        }
+        self.digits();
+        Ok(())
+    }
+
+    fn digits(&mut self) {
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+    }
+
+    fn literal(&mut self, word: &'static str) -> Scan {
+        for (index, expected) in word.bytes().enumerate() {
+            let byte = self.byte()?;
+            if byte != expected {
+                return Err(SyntaxError::Character {
+                    byte,
+                    place: literal_place(word, index),
+                });
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+fn literal_place(word: &str, index: usize) -> &'static str {
+    match (word, index) {
+        ("true", 1) => "in literal true (expecting 'r')",
+        ("true", 2) => "in literal true (expecting 'u')",
+        ("true", _) => "in literal true (expecting 'e')",
+        ("false", 1) => "in literal false (expecting 'a')",
+        ("false", 2) => "in literal false (expecting 'l')",
+        ("false", 3) => "in literal false (expecting 's')",
+        ("false", _) => "in literal false (expecting 'e')",
+        (_, 1) => "in literal null (expecting 'u')",
+        (_, _) => "in literal null (expecting 'l')",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_is_found_and_the_rest_ignored() {
+        let table = [
+            ("{}", "{}"),
+            (
+                " \n{\"a\" : [1, -2.5e+7, \"\\u00e9\\\"\", null]} trailing",
+                "{\"a\" : [1, -2.5e+7, \"\\u00e9\\\"\", null]}",
+            ),
+            ("[] {}", "[]"),
+            ("12 34", "12"),
+            ("012", "0"),
+            ("true,", "true"),
+            ("\"大\" ", "\"大\""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(first_value(text, 8), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_have_the_words_of_go() {
+        let table = [
+            ("", "EOF"),
+            (" \t\r\n", "EOF"),
+            ("{", "unexpected EOF"),
+            ("{\"a\"", "unexpected EOF"),
+            ("{\"a\":1", "unexpected EOF"),
+            ("\"abc", "unexpected EOF"),
+            ("-", "unexpected EOF"),
+            ("1.", "unexpected EOF"),
+            ("tru", "unexpected EOF"),
+            (
+                "hello",
+                "invalid character 'h' looking for beginning of value",
+            ),
+            (
+                "{a:1}",
+                "invalid character 'a' looking for beginning of object key string",
+            ),
+            (
+                "{\"a\":1,}",
+                "invalid character '}' looking for beginning of object key string",
+            ),
+            ("{\"a\" 1}", "invalid character '1' after object key"),
+            (
+                "{\"a\":1 \"b\":2}",
+                "invalid character '\"' after object key:value pair",
+            ),
+            (
+                "{\"a\":01}",
+                "invalid character '1' after object key:value pair",
+            ),
+            (
+                "[1,]",
+                "invalid character ']' looking for beginning of value",
+            ),
+            ("[1 2]", "invalid character '2' after array element"),
+            ("\"a\nb\"", "invalid character '\\n' in string literal"),
+            ("\"a\u{0}b\"", "invalid character '\\x00' in string literal"),
+            ("\"\\x\"", "invalid character 'x' in string escape code"),
+            (
+                "\"\\u12g4\"",
+                "invalid character 'g' in \\u hexadecimal character escape",
+            ),
+            ("-a", "invalid character 'a' in numeric literal"),
+            (
+                "1.x",
+                "invalid character 'x' after decimal point in numeric literal",
+            ),
+            (
+                "1e+x",
+                "invalid character 'x' in exponent of numeric literal",
+            ),
+            (
+                "trUe",
+                "invalid character 'U' in literal true (expecting 'u')",
+            ),
+            (
+                "nil",
+                "invalid character 'i' in literal null (expecting 'u')",
+            ),
+            (
+                "'",
+                "invalid character '\\'' looking for beginning of value",
+            ),
+            ("大", "invalid character 'å' looking for beginning of value"),
+            ("[[[[[[[[[1]]]]]]]]]", "exceeded max depth of 8"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(
+                first_value(text, 8).unwrap_err().to_string(),
+                expected,
+                "{text}"
+            );
+        }
+        assert!(first_value("[[[[[[[[1]]]]]]]]", 8).is_ok());
+    }
+
+    #[test]
+    fn it_agrees_with_an_independent_parser() {
+        let texts = [
+            "{\"a\":[{},[],1e5,true,false,null,\"\\n\"]}",
+            "[1,2",
+            "{\"a\":}",
+            "[-]",
+            "[1.0.0]",
+        ];
+        for text in texts {
+            for cut in 0..=text.len() {
+                let ours = first_value(&text[..cut], 32).is_ok_and(|value| value.len() == cut);
+                let theirs = serde_json::from_str::<serde_json::Value>(&text[..cut]).is_ok();
+                assert_eq!(ours, theirs, "{}", &text[..cut]);
+            }
+        }
+    }
+}

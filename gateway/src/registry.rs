@@ -1,0 +1,376 @@
+//! Who is connected: every live connection by user and device, whatever its transport, so that it can be closed from
+//! elsewhere. It holds no message and no socket, only the word that a connection should end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// How many parts the table has, so that connections of different users rarely wait for each other.
+const SHARDS: usize = 32;
+
+/// How a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A long poll that waits.
+    LongPoll,
+    /// `waybill/1` over QUIC.
+    Quic,
+}
+
+impl Transport {
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LongPoll => "long_poll",
+            Self::Quic => "quic",
+        }
+    }
+}
+
+/// Why a connection is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The user's tokens were revoked.
+    Revoked,
+    /// The same device has connected anew.
+    Superseded,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user id.
+    pub user: String,
+    /// The device id; empty when the connection names none.
+    pub device: String,
+    /// Platform number of its token.
+    pub platform: u8,
+    /// How it came.
+    pub transport: Transport,
+}
+
+/// Why a connection is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The server has as many as it may.
+    #[error("the server has as many live connections as it may")]
+    Server,
+    /// The user has as many as one may.
+    #[error("this user has as many live connections as one may")]
+    User,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// The table of live connections.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    shards: Vec<Mutex<HashMap<Box<str>, Vec<Entry>>>>,
+    open: AtomicUsize,
+    next: AtomicU64,
+    max: usize,
+    max_per_user: usize,
+    stopping: watch::Sender<bool>,
+}
+
+struct Entry {
+    number: u64,
+    identity: Arc<Identity>,
+    close: watch::Sender<Option<CloseReason>>,
+}
+
+/// A live connection's place in the table; it leaves the table when this is dropped.
+pub struct Registration {
+    registry: Registry,
+    number: u64,
+    identity: Arc<Identity>,
+    close: watch::Receiver<Option<CloseReason>>,
+}
+
+impl Registry {
+    /// An empty table with room for `max` connections, and `max_per_user` of each user.
+    #[must_use]
+    pub fn new(max: usize, max_per_user: usize) -> Self {
+        Self(Arc::new(Inner {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            open: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            max,
+            max_per_user: max_per_user.max(1),
+            stopping: watch::Sender::new(false),
+        }))
+    }
+
+    /// Takes a connection in. A connection of the same device over the same transport is asked to end: after a broken
+    /// network the server learns of the old one's death last. Long polls do not supersede each other.
+    ///
+    /// # Errors
+    /// When a bound is reached or the server is stopping.
+    pub fn open(&self, identity: Identity) -> Result<Registration, Full> {
+        let inner = &self.0;
+        if *inner.stopping.borrow() {
+            return Err(Full::Stopping);
+        }
+        let mut shard = self.shard(&identity.user).lock();
+        let entries = shard.entry(identity.user.as_str().into()).or_default();
+        let superseded = |entry: &Entry| {
+            let other = &entry.identity;
+            identity.transport != Transport::LongPoll
+                && !identity.device.is_empty()
+                && (other.transport, &other.device) == (identity.transport, &identity.device)
+        };
+        let staying = entries.iter().filter(|entry| !superseded(entry)).count();
+        if staying >= inner.max_per_user {
+            return Err(Full::User);
+        }
+        if inner.open.fetch_add(1, Ordering::Relaxed) >= inner.max {
+            inner.open.fetch_sub(1, Ordering::Relaxed);
+            if entries.is_empty() {
+                shard.remove(identity.user.as_str());
+            }
+            return Err(Full::Server);
+        }
+        for entry in entries.iter().filter(|entry| superseded(entry)) {
+            close(entry, CloseReason::Superseded);
+        }
+        let number = inner.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = watch::channel(None);
+        let identity = Arc::new(identity);
+        entries.push(Entry {
+            number,
+            identity: Arc::clone(&identity),
+            close: sender,
+        });
+        Ok(Registration {
+            registry: self.clone(),
+            number,
+            identity,
+            close: receiver,
+        })
+    }
+
+    /// Asks all connections of a user to end; returns how many there were.
+    pub fn close_user(&self, user: &str, reason: CloseReason) -> usize {
+        self.close_where(user, reason, |_| true)
+    }
+
+    /// Asks the connections of one of a user's devices to end; returns how many there were.
+    pub fn close_device(&self, user: &str, device: &str, reason: CloseReason) -> usize {
+        self.close_where(user, reason, |identity| identity.device == device)
+    }
+
+    /// Asks a user's connections from one platform to end; returns how many there were.
+    pub fn close_platform(&self, user: &str, platform: u8, reason: CloseReason) -> usize {
+        self.close_where(user, reason, |identity| identity.platform == platform)
+    }
+
+    fn close_where(
+        &self,
+        user: &str,
+        reason: CloseReason,
+        which: impl Fn(&Identity) -> bool,
+    ) -> usize {
+        let shard = self.shard(user).lock();
+        let entries = shard.get(user).map_or(&[][..], Vec::as_slice);
+        let mut count = 0;
+        for entry in entries.iter().filter(|entry| which(&entry.identity)) {
+            close(entry, reason);
+            count += 1;
+        }
+        count
+    }
+
+    /// Asks every connection to end and takes no more.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+        for shard in &self.0.shards {
+            for entry in shard.lock().values().flatten() {
+                close(entry, CloseReason::Stopping);
+            }
+        }
+    }
+
+    /// The live connections of a user.
+    #[must_use]
+    pub fn of_user(&self, user: &str) -> Vec<Arc<Identity>> {
+        let shard = self.shard(user).lock();
+        let entries = shard.get(user).map_or(&[][..], Vec::as_slice);
+        entries
+            .iter()
+            .map(|entry| Arc::clone(&entry.identity))
+            .collect()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, user: &str) -> &Mutex<HashMap<Box<str>, Vec<Entry>>> {
+        let hash = user.bytes().fold(0_usize, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        &self.0.shards[hash % SHARDS]
+    }
+}
+
+/// The first reason stays.
+fn close(entry: &Entry, reason: CloseReason) {
+    entry.close.send_if_modified(|closed| {
+        let first = closed.is_none();
+        if first {
+            *closed = Some(reason);
+        }
+        first
+    });
+}
+
+impl Registration {
+    /// What is known of the connection.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns when the connection should end.
+    pub async fn closed(&mut self) -> CloseReason {
+        match self
+            .close
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| *reason)
+        {
+            Ok(Some(reason)) => reason,
+            // The table itself is gone: so is the server.
+            _ => CloseReason::Stopping,
+        }
+    }
+
+    /// Why the connection should end, if it should.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        *self.close.borrow()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut shard = self.registry.shard(&self.identity.user).lock();
+        if let Some(entries) = shard.get_mut(self.identity.user.as_str()) {
+            entries.retain(|entry| entry.number != self.number);
+            if entries.is_empty() {
+                shard.remove(self.identity.user.as_str());
+            }
+        }
+        self.registry.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(user: &str, device: &str, transport: Transport) -> Identity {
+        Identity {
+            user: user.to_owned(),
+            device: device.to_owned(),
+            platform: 1,
+            transport,
+        }
+    }
+
+    fn quic(user: &str, device: &str) -> Identity {
+        identity(user, device, Transport::Quic)
+    }
+
+    #[test]
+    fn bounds_hold_and_room_comes_back() {
+        let registry = Registry::new(3, 2);
+        let first = registry.open(quic("a", "1")).unwrap();
+        let _second = registry.open(quic("a", "2")).unwrap();
+        assert_eq!(registry.open(quic("a", "3")).err(), Some(Full::User));
+        let _third = registry.open(quic("b", "1")).unwrap();
+        assert_eq!(registry.open(quic("c", "1")).err(), Some(Full::Server));
+        assert_eq!(registry.count(), 3);
+        drop(first);
+        assert_eq!(registry.count(), 2);
+        let _fourth = registry.open(quic("c", "1")).unwrap();
+        assert_eq!(registry.of_user("a").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_are_closed_by_user_device_and_platform() {
+        let registry = Registry::new(10, 10);
+        let mut one = registry.open(quic("a", "1")).unwrap();
+        let mut two = registry.open(quic("a", "2")).unwrap();
+        let other = registry.open(quic("b", "1")).unwrap();
+        assert_eq!(registry.close_device("a", "1", CloseReason::Revoked), 1);
+        assert_eq!(one.closed().await, CloseReason::Revoked);
+        assert_eq!(two.close_reason(), None);
+        assert_eq!(registry.close_platform("a", 2, CloseReason::Revoked), 0);
+        assert_eq!(registry.close_user("a", CloseReason::Superseded), 2);
+        assert_eq!(two.closed().await, CloseReason::Superseded);
+        assert_eq!(
+            one.closed().await,
+            CloseReason::Revoked,
+            "the first reason stays"
+        );
+        assert_eq!(other.close_reason(), None);
+        assert_eq!(registry.close_user("nobody", CloseReason::Revoked), 0);
+    }
+
+    #[tokio::test]
+    async fn a_device_that_comes_again_supersedes_itself_even_at_the_bound() {
+        let registry = Registry::new(10, 1);
+        let mut old = registry.open(quic("a", "1")).unwrap();
+        let new = registry.open(quic("a", "1")).unwrap();
+        assert_eq!(old.closed().await, CloseReason::Superseded);
+        assert_eq!(new.close_reason(), None);
+        drop(old);
+        assert_eq!(registry.of_user("a").len(), 1);
+        let registry = Registry::new(10, 2);
+        let poll = registry
+            .open(identity("a", "1", Transport::LongPoll))
+            .unwrap();
+        let _second = registry
+            .open(identity("a", "1", Transport::LongPoll))
+            .unwrap();
+        assert_eq!(poll.close_reason(), None);
+    }
+
+    #[tokio::test]
+    async fn a_stopping_server_takes_no_more() {
+        let registry = Registry::new(10, 10);
+        let mut one = registry.open(quic("a", "1")).unwrap();
+        registry.stop();
+        assert_eq!(one.closed().await, CloseReason::Stopping);
+        assert_eq!(registry.open(quic("b", "1")).err(), Some(Full::Stopping));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_users_who_are_gone() {
+        let registry = Registry::new(1, 1);
+        for number in 0..1_000 {
+            let held = registry.open(quic(&format!("u{number}"), "1")).unwrap();
+            assert!(registry.open(quic("x", "1")).is_err());
+            drop(held);
+        }
+        assert!(
+            registry
+                .0
+                .shards
+                .iter()
+                .all(|shard| shard.lock().is_empty())
+        );
+    }
+}

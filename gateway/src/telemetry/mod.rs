@@ -1,0 +1,8 @@
+//! What operators see: log lines and metrics. Nothing here sees contents or secrets.
+
+mod logging;
+pub mod metrics;
+mod redacted;
+
+pub use logging::{LoggingError, start as start_logging};
+pub use redacted::{Redacted, Secret, same_secret};
