@@ -8,6 +8,10 @@ use crate::hash;
 use crate::id::{Hash, Opening, Time};
 
 /// The body of a record, by kind of fact.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "bodies are made and dropped one by one, and nearly all are messages"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// Of `UserSeen`: the user's id.

@@ -1,7 +1,8 @@
 //! The one module that names bincode: every record, body, command, row and frame goes through here.
 //!
 //! bincode 2 with its standard configuration (little-endian, variable-length integers), as `docs/formats.md` describes byte
-//! by byte. Decoding is bounded and strict: it never allocates more than the limit, and left-over bytes are an error.
+//! by byte. Decoding is bounded and strict. No text or byte string longer than the limit is allocated, no list is given more
+//! than [`MAX_LIST_RESERVE_BYTES`] before its elements are there, and left-over bytes are an error.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::{Deserialize, Serialize};
@@ -35,12 +36,16 @@ const fn bounded<const LIMIT: usize>() -> Bounded<LIMIT> {
     bincode::config::standard().with_limit::<LIMIT>()
 }
 
-/// The largest thing that is ever decoded here.
+/// The largest thing that is ever decoded here. bincode counts a number with its full width against the limit, however few
+/// bytes it was written in; the longest list there is ([`MAX_REACHED`](crate::limits::MAX_REACHED)) stays far below.
 const LARGEST: usize = if MAX_COMMAND_BYTES > MAX_BODY_BYTES {
     MAX_COMMAND_BYTES
 } else {
     MAX_BODY_BYTES
 };
+
+/// What serde reserves at most for a list on the word of its length alone. Beyond it the list grows as elements are decoded.
+pub const MAX_LIST_RESERVE_BYTES: usize = 1024 * 1024;
 
 /// Appends the encoding of `value` to `out`.
 ///

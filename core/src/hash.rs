@@ -53,17 +53,18 @@ pub fn chain_link(previous: &Hash, seq: Seq, kind: u8, delivering: &Hash, messag
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Domain {
-    /// A user id.
+    /// A user. Parts: the user's id.
     User = 1,
-    /// A device id (with its user's id).
+    /// A device. Parts: its user's id, its own id.
     Device = 2,
-    /// The text of a token.
+    /// A token. Parts: its text.
     Token = 3,
-    /// A sender and the caller's key: the first half of a dedup key.
+    /// The first half of a dedup key. Parts: the sender's id, the caller's key.
     Key = 4,
-    /// A conversation as its callers name it: the second half of a dedup key.
+    /// The second half of a dedup key: a conversation as its callers name it. Parts: one byte (1 single chat, 2 notification
+    /// session), the receiver's id.
     Conversation = 5,
-    /// A caller's whole request.
+    /// A caller's whole request. Parts: what the surface says.
     Request = 6,
 }
 

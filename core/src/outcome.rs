@@ -51,7 +51,7 @@ pub struct Sent {
 /// Why a command was refused. A refusal leaves no trace in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// The key was used for another request.
+    /// The key was used for another request, or the token's text for another user.
     #[error("the idempotency key was used before, for another request")]
     KeyReused,
     /// The receiver was never seen, and the policy refuses such.
@@ -75,8 +75,8 @@ pub enum Refusal {
     /// No program that this one knows has such rules, or they are in force already, or older.
     #[error("the rules version is unknown or not newer")]
     BadRules,
-    /// The record would be larger than a record may be.
-    #[error("the request is too large for one record")]
+    /// A record or a body would be larger than one may be, or a list longer.
+    #[error("the request is too large")]
     TooLarge,
 }
 

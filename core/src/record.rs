@@ -47,10 +47,16 @@ pub enum RecordError {
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// They were written by a program this one does not know.
-    #[error("record format {found} is newer than format {LEDGER_FORMAT}, which this program knows")]
+    #[error("record format {found} is unknown to this program, which knows format {LEDGER_FORMAT}")]
     Version {
         /// The version byte found.
         found: u8,
+    },
+    /// No record is so long.
+    #[error("{len} bytes are more than a record may have")]
+    TooLong {
+        /// How many bytes were found.
+        len: usize,
     },
     /// The record says that it belongs elsewhere.
     #[error("the record stored at position {stored} says that it is record {claimed}")]
@@ -100,12 +106,15 @@ impl Record {
     /// Decodes the record stored at `position`.
     ///
     /// # Errors
-    /// When the bytes are no record of a known format, or a record of another position.
+    /// When the bytes are no record of a known format, too long, or a record of another position.
     pub fn decode(position: Position, bytes: &[u8]) -> Result<Self, RecordError> {
         if let Some(&found) = bytes.first()
             && found != VERSION
         {
             return Err(RecordError::Version { found });
+        }
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(RecordError::TooLong { len: bytes.len() });
         }
         let record: Self = codec::decode(bytes)?;
         if record.position != position {

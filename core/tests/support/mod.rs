@@ -1,0 +1,12 @@
+//! What the tests of this crate share: a cast of users, random plans, a naive model and a ledger in memory.
+#![allow(dead_code, reason = "each test program takes the part that it needs")]
+
+pub mod cast;
+pub mod chronicle;
+pub mod files;
+pub mod model;
+pub mod model_rows;
+pub mod plan;
+pub mod script;
+pub mod shapes;
+pub mod vectors;

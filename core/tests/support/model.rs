@@ -1,0 +1,629 @@
+//! The naive model: what each command must come to, written from the design with plain lists and no index, and without a call
+//! into the rules. It is slow and obvious on purpose.
+
+use std::collections::BTreeMap;
+
+use waybill_core::body::{Profile, SealedBody};
+use waybill_core::command::{Ask, ConversationKind, Send, Stamped, Unknown, UserRef};
+use waybill_core::conversation::Conversation;
+use waybill_core::fact::{Fact, MessageSent, PackedCursor, Revoked};
+use waybill_core::id::{
+    ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Position, Seq, Time, UserNo,
+};
+use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
+use waybill_core::policy::{Policy, UnknownReceiver};
+use waybill_core::record::Record;
+use waybill_core::rules::Delivered;
+
+/// What a step must be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub answer: Answer,
+    /// Encoded records and the stored values of their bodies.
+    pub records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub delivered: Vec<Delivered>,
+    pub erased: Vec<Position>,
+}
+
+/// Everything there is to know, and how it came about.
+#[derive(Default)]
+pub struct Model {
+    pub epoch: Option<Epoch>,
+    pub policy: Option<Policy>,
+    pub ledger: Vec<Line>,
+    pub people: Vec<Person>,
+    pub tokens: Vec<Token>,
+    pub talks: Vec<Talk>,
+    pub keyed: Vec<Keyed>,
+    /// (whose body, by which record).
+    pub erased: Vec<(u64, u64)>,
+}
+
+pub struct Line {
+    pub time: u64,
+    pub fact: Fact,
+    pub bytes: Vec<u8>,
+    pub has_body: bool,
+}
+
+pub struct Person {
+    pub number: u64,
+    pub hash: KeyedHash,
+    pub seen_at: u64,
+    /// The id, while its body exists.
+    pub id: Option<String>,
+    pub registered_at: Option<u64>,
+    /// The profile, while its body exists.
+    pub profile: Option<Profile>,
+    pub devices_given: u32,
+    pub devices: Vec<Device>,
+    /// Every name ever given whose body exists: (number, position, id).
+    pub device_names: Vec<(u32, u64, String)>,
+    pub all_cut: u64,
+    pub platform_cuts: BTreeMap<u8, u64>,
+    pub log: Vec<Entry>,
+}
+
+#[derive(Clone)]
+pub struct Device {
+    pub number: u32,
+    pub hash: KeyedHash,
+    pub platform: u8,
+    pub reached: u64,
+    pub heard: u64,
+}
+
+pub struct Entry {
+    pub position: u64,
+    pub conversation_seq: u64,
+    pub ahead: u64,
+}
+
+pub struct Token {
+    pub hash: KeyedHash,
+    pub position: u64,
+    pub user: u64,
+    pub platform: u8,
+    pub expires: Time,
+    /// Revoked by name, at this position.
+    pub revoked: Option<u64>,
+    /// Revoked in any way.
+    pub dead: bool,
+}
+
+pub struct Talk {
+    pub name: Conversation,
+    pub messages: Vec<Said>,
+}
+
+pub struct Said {
+    pub position: u64,
+    pub record_time: u64,
+    pub shown: u64,
+    pub erased_by: Option<u64>,
+}
+
+pub struct Keyed {
+    pub key: KeyedHash,
+    pub digest: Digest,
+    pub first: Sent,
+}
+
+/// The most devices that are kept of a user.
+const DEVICES: usize = 64;
+/// How far a shown time may run ahead.
+const AHEAD: u64 = 1_000;
+
+type Body = Option<SealedBody>;
+
+impl Model {
+    /// What `stamped` must come to; the model is then as after it.
+    pub fn take(&mut self, stamped: &Stamped) -> Expected {
+        let first_new = self.ledger.len();
+        let mut step = Expected {
+            answer: Ok(Outcome::Done),
+            records: Vec::new(),
+            delivered: Vec::new(),
+            erased: Vec::new(),
+        };
+        let mut facts = Vec::new();
+        step.answer = self.ask(stamped, &mut facts, &mut step.delivered, &mut step.erased);
+        assert!(step.answer.is_ok() || facts.is_empty());
+        for (fact, body) in facts {
+            let time = self.time_of(stamped);
+            let record = Record::new(
+                Position(self.ledger.len() as u64 + 1),
+                Time(time),
+                stamped.command.by,
+                stamped.command.surface,
+                fact.clone(),
+                body.as_ref().map(|body| body.commitment),
+            );
+            let bytes = record.encode().expect("a record of usual size");
+            self.ledger.push(Line {
+                time,
+                fact,
+                bytes: bytes.clone(),
+                has_body: body.is_some(),
+            });
+            let stored = body.map(|body| [body.opening.0.as_slice(), &body.bytes].concat());
+            step.records.push((bytes, stored));
+        }
+        assert_eq!(self.ledger.len() - first_new, step.records.len());
+        step
+    }
+
+    /// The time of a record made by this command.
+    fn time_of(&self, stamped: &Stamped) -> u64 {
+        let before = self.ledger.last().map_or(0, |line| line.time);
+        before.max(stamped.time.0)
+    }
+
+    fn ask(
+        &mut self,
+        stamped: &Stamped,
+        facts: &mut Vec<(Fact, Body)>,
+        delivered: &mut Vec<Delivered>,
+        erased: &mut Vec<Position>,
+    ) -> Answer {
+        let next = self.ledger.len() as u64 + 1;
+        let ask = &stamped.command.ask;
+        if let Ask::Found { epoch, rules } = ask {
+            if next > 1 {
+                return Err(Refusal::AlreadyFounded);
+            }
+            if *rules != 1 {
+                return Err(Refusal::BadRules);
+            }
+            self.epoch = Some(*epoch);
+            facts.push((
+                Fact::Genesis {
+                    epoch: *epoch,
+                    rules: *rules,
+                },
+                None,
+            ));
+            return Ok(Outcome::Done);
+        }
+        if next == 1 {
+            return Err(Refusal::NotFounded);
+        }
+        match ask {
+            Ask::Found { .. } => unreachable!(),
+            Ask::ChangeRules { .. } => Err(Refusal::BadRules),
+            Ask::ChangePolicy(policy) => {
+                if *policy != self.policy.unwrap_or_default() {
+                    self.policy = Some(*policy);
+                    facts.push((Fact::PolicyChanged(*policy), None));
+                }
+                Ok(Outcome::Done)
+            }
+            Ask::Register { user, profile } => self.register(user, profile, next, facts),
+            Ask::IssueToken {
+                user,
+                unknown,
+                platform,
+                token,
+                expires,
+            } => self.issue(user, *unknown, *platform, *token, *expires, next, facts),
+            Ask::RevokeTokens { user, which } => self.revoke(user.0, *which, next, facts),
+            Ask::Send(send) => self.send(send, self.time_of(stamped), next, facts, delivered),
+            Ask::SeeDevice {
+                user,
+                id,
+                platform,
+                body,
+            } => self.see_device(user.0, *id, *platform, body, next, facts),
+            Ask::Reach { cursors } => Ok(self.reach(cursors, next, facts)),
+            Ask::Erase { position } => self.erase(position.0, next, facts, erased),
+        }
+    }
+
+    /// The number of a user, who becomes known if need be; and whether that was so.
+    fn meet(
+        &mut self,
+        user: &UserRef,
+        next: &mut u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> (u64, bool) {
+        if let Some(person) = self.people.iter().find(|person| person.hash == user.hash) {
+            return (person.number, false);
+        }
+        let number = self.people.len() as u64 + 1;
+        self.people.push(Person {
+            number,
+            hash: user.hash,
+            seen_at: *next,
+            id: Some(user.id.clone()),
+            registered_at: None,
+            profile: None,
+            devices_given: 0,
+            devices: Vec::new(),
+            device_names: Vec::new(),
+            all_cut: 0,
+            platform_cuts: BTreeMap::new(),
+            log: Vec::new(),
+        });
+        facts.push((
+            Fact::UserSeen {
+                user: UserNo(number),
+                id: user.hash,
+            },
+            Some(user.seal()),
+        ));
+        *next += 1;
+        (number, true)
+    }
+
+    fn person(&mut self, number: u64) -> Option<&mut Person> {
+        self.people
+            .iter_mut()
+            .find(|person| person.number == number)
+    }
+
+    fn knows(&self, user: &UserRef) -> bool {
+        self.people.iter().any(|person| person.hash == user.hash)
+    }
+
+    fn register(
+        &mut self,
+        user: &UserRef,
+        profile: &SealedBody,
+        mut next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> Answer {
+        let (number, new) = self.meet(user, &mut next, facts);
+        let person = self.person(number).unwrap();
+        if person.registered_at.is_some() {
+            return Err(Refusal::AlreadyRegistered);
+        }
+        person.registered_at = Some(next);
+        let waybill_core::body::Body::Profile(said) =
+            waybill_core::codec::decode(&profile.bytes).unwrap()
+        else {
+            panic!("not a profile");
+        };
+        person.profile = Some(said);
+        let user = UserNo(number);
+        facts.push((Fact::UserRegistered { user }, Some(profile.clone())));
+        Ok(Outcome::User { user, new })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are those of the command")]
+    fn issue(
+        &mut self,
+        user: &UserRef,
+        unknown: Unknown,
+        platform: u8,
+        token: KeyedHash,
+        expires: Time,
+        mut next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> Answer {
+        if let Some(issued) = self.tokens.iter().find(|known| known.hash == token) {
+            let mut owner = self
+                .people
+                .iter()
+                .filter(|person| person.number == issued.user);
+            if !owner.any(|person| person.hash == user.hash) {
+                return Err(Refusal::KeyReused);
+            }
+            let user = UserNo(issued.user);
+            return Ok(Outcome::User { user, new: false });
+        }
+        if !self.knows(user) && unknown == Unknown::Refuse {
+            return Err(Refusal::UnknownUser);
+        }
+        let (number, new) = self.meet(user, &mut next, facts);
+        let user = UserNo(number);
+        self.tokens.push(Token {
+            hash: token,
+            position: next,
+            user: number,
+            platform,
+            expires,
+            revoked: None,
+            dead: false,
+        });
+        facts.push((
+            Fact::TokenIssued {
+                user,
+                platform,
+                token,
+                expires,
+            },
+            None,
+        ));
+        Ok(Outcome::User { user, new })
+    }
+
+    fn revoke(
+        &mut self,
+        user: u64,
+        which: Revoked,
+        next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> Answer {
+        let Some(person) = self.people.iter_mut().find(|known| known.number == user) else {
+            return Err(Refusal::UnknownUser);
+        };
+        let own = self.tokens.iter_mut().filter(|token| token.user == user);
+        match which {
+            Revoked::One(hash) => {
+                let mut alive = own.filter(|token| token.hash == hash && !token.dead);
+                let Some(token) = alive.next() else {
+                    return Ok(Outcome::Done);
+                };
+                token.revoked = Some(next);
+                token.dead = true;
+            }
+            Revoked::Platform(platform) => {
+                person.platform_cuts.insert(platform, next);
+                own.filter(|token| token.platform == platform)
+                    .for_each(|token| token.dead = true);
+            }
+            Revoked::All => {
+                person.all_cut = next;
+                own.for_each(|token| token.dead = true);
+            }
+        }
+        let user = UserNo(user);
+        facts.push((Fact::TokensRevoked { user, which }, None));
+        Ok(Outcome::Done)
+    }
+
+    fn send(
+        &mut self,
+        send: &Send,
+        record_time: u64,
+        mut next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+        delivered: &mut Vec<Delivered>,
+    ) -> Answer {
+        if let Some(known) = self.keyed.iter().find(|known| Some(known.key) == send.key) {
+            if known.digest != send.digest {
+                return Err(Refusal::KeyReused);
+            }
+            return Ok(Outcome::Sent(Sent {
+                repeated: true,
+                ..known.first.clone()
+            }));
+        }
+        let to_self = send.sender.hash == send.receiver.hash;
+        let refuses = self.policy.unwrap_or_default().unknown_receiver == UnknownReceiver::Refuse;
+        if refuses && !to_self && !self.knows(&send.receiver) {
+            return Err(Refusal::UnknownReceiver);
+        }
+        let (sender, _) = self.meet(&send.sender, &mut next, facts);
+        let (receiver, new_receiver) = self.meet(&send.receiver, &mut next, facts);
+        let name = match send.kind {
+            ConversationKind::Single => Conversation::Single {
+                low: UserNo(sender.min(receiver)),
+                high: UserNo(sender.max(receiver)),
+            },
+            ConversationKind::Notification => Conversation::Notification {
+                account: UserNo(sender),
+                receiver: UserNo(receiver),
+            },
+        };
+        let silent = send.account && self.person(sender).unwrap().devices.is_empty();
+        let echo = !to_self && !silent;
+        let said = self.say(name, next, record_time);
+        let (conversation_seq, shown) = said;
+        let mut readers = vec![receiver];
+        if echo {
+            readers.push(sender);
+        }
+        for reader in &readers {
+            let log = &mut self.person(*reader).unwrap().log;
+            log.push(Entry {
+                position: next,
+                conversation_seq,
+                ahead: shown - record_time,
+            });
+            delivered.push(Delivered {
+                user: UserNo(*reader),
+                seq: Seq(log.len() as u64),
+            });
+        }
+        facts.push((
+            Fact::MessageSent(MessageSent {
+                conversation: name,
+                sender: UserNo(sender),
+                content_type: send.content_type,
+                notification_type: send.notification_type,
+                options_off: send.options_off,
+                echo,
+                new_receiver,
+                key: send.key,
+                digest: send.digest,
+            }),
+            Some(send.body.clone()),
+        ));
+        let sent = Sent {
+            position: Position(next),
+            time: Time(shown),
+            conversation_seq: ConversationSeq(conversation_seq),
+            receiver: UserNo(receiver),
+            seq: Some(delivered[0].seq),
+            new_receiver,
+            repeated: false,
+        };
+        if let Some(key) = send.key {
+            self.keyed.push(Keyed {
+                key,
+                digest: send.digest,
+                first: sent.clone(),
+            });
+        }
+        Ok(Outcome::Sent(sent))
+    }
+
+    /// Adds a message to a conversation: its place there and the time shown on it.
+    fn say(&mut self, name: Conversation, position: u64, record_time: u64) -> (u64, u64) {
+        if !self.talks.iter().any(|talk| talk.name == name) {
+            self.talks.push(Talk {
+                name,
+                messages: Vec::new(),
+            });
+        }
+        let talk = self
+            .talks
+            .iter_mut()
+            .find(|talk| talk.name == name)
+            .unwrap();
+        let mut shown = record_time;
+        if let Some(before) = talk.messages.last()
+            && before.shown >= shown
+        {
+            shown = before.shown + 1;
+        }
+        if shown > record_time + AHEAD {
+            shown = record_time + AHEAD;
+        }
+        talk.messages.push(Said {
+            position,
+            record_time,
+            shown,
+            erased_by: None,
+        });
+        (talk.messages.len() as u64, shown)
+    }
+
+    fn see_device(
+        &mut self,
+        user: u64,
+        hash: KeyedHash,
+        platform: u8,
+        body: &SealedBody,
+        next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> Answer {
+        let Some(person) = self.person(user) else {
+            return Err(Refusal::UnknownUser);
+        };
+        if let Some(known) = person.devices.iter().find(|device| device.hash == hash) {
+            let device = DeviceNo(known.number);
+            return Ok(Outcome::Device { device });
+        }
+        person.devices_given += 1;
+        let number = person.devices_given;
+        person.devices.push(Device {
+            number,
+            hash,
+            platform,
+            reached: 0,
+            heard: next,
+        });
+        while person.devices.len() > DEVICES {
+            // The quietest goes; of several equally quiet ones the oldest. Never the newcomer, whose position is the highest.
+            let mut quietest = 0;
+            for (index, device) in person.devices.iter().enumerate() {
+                if device.heard < person.devices[quietest].heard {
+                    quietest = index;
+                }
+            }
+            person.devices.remove(quietest);
+        }
+        let waybill_core::body::Body::Device { id } =
+            waybill_core::codec::decode(&body.bytes).unwrap()
+        else {
+            panic!("not a device");
+        };
+        person.device_names.push((number, next, id));
+        facts.push((
+            Fact::DeviceSeen {
+                user: UserNo(user),
+                device: DeviceNo(number),
+                id: hash,
+                platform,
+            },
+            Some(body.clone()),
+        ));
+        Ok(Outcome::Device {
+            device: DeviceNo(number),
+        })
+    }
+
+    fn reach(
+        &mut self,
+        cursors: &[(UserNo, DeviceNo, Seq)],
+        next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+    ) -> Outcome {
+        // The furthest of each device, whatever the order, and only then whether it may be believed.
+        let mut furthest = BTreeMap::new();
+        for (user, device, seq) in cursors {
+            let known = furthest.entry((user.0, device.0)).or_insert(0);
+            *known = seq.0.max(*known);
+        }
+        let mut packed = Vec::new();
+        let mut before = 0;
+        for ((user, number), seq) in furthest {
+            let Some(person) = self.person(user) else {
+                continue;
+            };
+            let head = person.log.len() as u64;
+            let device = person
+                .devices
+                .iter_mut()
+                .find(|device| device.number == number);
+            if let Some(device) = device
+                && seq <= head
+                && seq > device.reached
+            {
+                device.reached = seq;
+                device.heard = next;
+                packed.push(PackedCursor {
+                    user_step: user - before,
+                    device: DeviceNo(number),
+                    seq: Seq(seq),
+                });
+                before = user;
+            }
+        }
+        if !packed.is_empty() {
+            facts.push((Fact::Reached { cursors: packed }, None));
+        }
+        Outcome::Done
+    }
+
+    fn erase(
+        &mut self,
+        whose: u64,
+        next: u64,
+        facts: &mut Vec<(Fact, Body)>,
+        erased: &mut Vec<Position>,
+    ) -> Answer {
+        let line = whose
+            .checked_sub(1)
+            .and_then(|index| self.ledger.get(index as usize));
+        if !line.is_some_and(|line| line.has_body) {
+            return Err(Refusal::NothingToErase);
+        }
+        if self.erased.iter().any(|(known, _)| *known == whose) {
+            return Ok(Outcome::Done);
+        }
+        self.erased.push((whose, next));
+        for person in &mut self.people {
+            if person.seen_at == whose {
+                person.id = None;
+            }
+            if person.registered_at == Some(whose) {
+                person.profile = None;
+            }
+            person
+                .device_names
+                .retain(|(_, position, _)| *position != whose);
+        }
+        for said in self.talks.iter_mut().flat_map(|talk| &mut talk.messages) {
+            if said.position == whose {
+                said.erased_by = Some(next);
+            }
+        }
+        erased.push(Position(whose));
+        let position = Position(whose);
+        facts.push((Fact::BodyErased { position }, None));
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,283 @@
+//! Random plans: sequences of commands over so few users, keys, tokens and devices that they meet again and again.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use waybill_core::body::Body;
+use waybill_core::command::{Ask, Command, ConversationKind, Send, Stamped, Unknown};
+use waybill_core::fact::{Options, Revoked};
+use waybill_core::id::{DeviceNo, Position, Seq, Time, UserNo};
+use waybill_core::policy::{Policy, UnknownReceiver};
+use waybill_core::record::Surface;
+
+use super::cast;
+
+/// Users that plans speak of. One more number than that is never given.
+const USERS: u8 = 6;
+const TOKENS: u8 = 8;
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// By how much the writer's clock has moved since the step before. It may go back.
+    clock: i64,
+    surface: Surface,
+    deed: Deed,
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Found(u32),
+    ChangeRules(u32),
+    Policy(bool),
+    Register(u8),
+    Issue {
+        user: u8,
+        see: bool,
+        platform: u8,
+        token: u8,
+    },
+    Revoke(u64, Which),
+    Send(Letter),
+    /// Devices `from..from + count` of one user, so that they crowd each other out.
+    SeeDevices {
+        user: u64,
+        from: u8,
+        count: u8,
+    },
+    Reach(Vec<(u64, u32, u64)>),
+    Erase(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    One(u8),
+    Platform(u8),
+    All,
+}
+
+#[derive(Clone, Debug)]
+struct Letter {
+    from: u8,
+    to: u8,
+    notification: bool,
+    account: bool,
+    key: Option<u8>,
+    request: u8,
+    /// How often it is sent, one after the other.
+    times: u8,
+}
+
+/// Plans of up to `steps` steps, most of which begin with a founding.
+pub fn plans(steps: usize) -> impl Strategy<Value = Vec<Move>> {
+    let begin = prop_oneof![9 => Just(Deed::Found(1)), 1 => deeds()];
+    (begin, vec((clocks(), surfaces(), deeds()), 1..steps)).prop_map(|(begin, rest)| {
+        let first = Move {
+            clock: 0,
+            surface: Surface::Server,
+            deed: begin,
+        };
+        let rest = rest.into_iter().map(|(clock, surface, deed)| Move {
+            clock,
+            surface,
+            deed,
+        });
+        std::iter::once(first).chain(rest).collect()
+    })
+}
+
+fn clocks() -> impl Strategy<Value = i64> {
+    prop_oneof![5 => Just(0), 3 => 1..5_i64, 1 => 100..3_000_i64, 2 => -2_000..0_i64]
+}
+
+fn surfaces() -> impl Strategy<Value = Surface> {
+    prop_oneof![
+        Just(Surface::Server),
+        Just(Surface::NativeHttp),
+        Just(Surface::NativeQuic),
+        Just(Surface::OpenImV2)
+    ]
+}
+
+fn deeds() -> impl Strategy<Value = Deed> {
+    let number = || 0..u64::from(USERS) + 2;
+    let which = prop_oneof![
+        3 => (0..TOKENS).prop_map(Which::One),
+        1 => (0..3_u8).prop_map(Which::Platform),
+        1 => Just(Which::All)
+    ];
+    let cursor = (
+        number(),
+        prop_oneof![8 => 0..4_u32, 1 => 0..90_u32],
+        prop_oneof![8 => 0..12_u64, 1 => 0..200_u64, 1 => Just(u64::MAX)],
+    );
+    prop_oneof![
+        1 => (0..4_u32).prop_map(Deed::Found),
+        1 => (0..4_u32).prop_map(Deed::ChangeRules),
+        2 => any::<bool>().prop_map(Deed::Policy),
+        3 => (0..USERS).prop_map(Deed::Register),
+        4 => (0..USERS, any::<bool>(), 0..3_u8, 0..TOKENS).prop_map(
+            |(user, see, platform, token)| Deed::Issue { user, see, platform, token }
+        ),
+        3 => (number(), which).prop_map(|(user, which)| Deed::Revoke(user, which)),
+        12 => letters().prop_map(Deed::Send),
+        4 => (number(), 0..6_u8, prop_oneof![12 => 1..3_u8, 1 => 60..70_u8]).prop_map(
+            |(user, from, count)| Deed::SeeDevices { user, from, count }
+        ),
+        4 => vec(cursor, 0..12).prop_map(Deed::Reach),
+        5 => (0..60_u64).prop_map(Deed::Erase),
+    ]
+}
+
+fn letters() -> impl Strategy<Value = Letter> {
+    let times = prop_oneof![15 => Just(1), 1 => 2..30_u8];
+    let key = prop::option::weighted(0.5, 0..3_u8);
+    (
+        0..USERS,
+        0..USERS,
+        any::<bool>(),
+        any::<bool>(),
+        key,
+        0..2_u8,
+        times,
+    )
+        .prop_map(
+            |(from, to, notification, account, key, request, times)| Letter {
+                from,
+                to,
+                notification,
+                account,
+                key,
+                request,
+                times,
+            },
+        )
+}
+
+/// The commands of a plan, stamped by a clock that sometimes stands still or goes back.
+pub fn commands(plan: &[Move]) -> Vec<Stamped> {
+    let mut clock = 1_700_000_000_000_u64;
+    let mut commands = Vec::new();
+    for step in plan {
+        clock = clock.saturating_add_signed(step.clock);
+        let mut number = commands.len() as u64;
+        for ask in asks(&step.deed, &mut number) {
+            commands.push(Stamped {
+                time: Time(clock),
+                command: Command {
+                    by: UserNo(number % 3),
+                    surface: step.surface,
+                    ask,
+                },
+            });
+        }
+    }
+    commands
+}
+
+fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
+    let mut next = || {
+        *number += 1;
+        *number
+    };
+    match deed {
+        Deed::Found(rules) => vec![Ask::Found {
+            epoch: cast::epoch(),
+            rules: *rules,
+        }],
+        Deed::ChangeRules(rules) => vec![Ask::ChangeRules { rules: *rules }],
+        Deed::Policy(refuse) => vec![Ask::ChangePolicy(Policy {
+            unknown_receiver: if *refuse {
+                UnknownReceiver::Refuse
+            } else {
+                UnknownReceiver::Accept
+            },
+        })],
+        Deed::Register(user) => {
+            let number = next();
+            vec![Ask::Register {
+                user: cast::user(*user, number, 0),
+                profile: cast::profile(*user).seal(cast::opening(number, 1)),
+            }]
+        }
+        Deed::Issue {
+            user,
+            see,
+            platform,
+            token,
+        } => vec![Ask::IssueToken {
+            user: cast::user(*user, next(), 0),
+            unknown: if *see { Unknown::See } else { Unknown::Refuse },
+            platform: *platform,
+            token: cast::token(*token),
+            expires: Time(2_000_000_000_000 + u64::from(*token)),
+        }],
+        Deed::Revoke(user, which) => vec![Ask::RevokeTokens {
+            user: UserNo(*user),
+            which: match which {
+                Which::One(token) => Revoked::One(cast::token(*token)),
+                Which::Platform(platform) => Revoked::Platform(*platform),
+                Which::All => Revoked::All,
+            },
+        }],
+        Deed::Send(letter) => (0..letter.times).map(|_| send(letter, next())).collect(),
+        Deed::SeeDevices { user, from, count } => (*from..from + count)
+            .map(|index| see(*user, index, next()))
+            .collect(),
+        Deed::Reach(cursors) => vec![Ask::Reach {
+            cursors: cursors
+                .iter()
+                .map(|(user, device, seq)| (UserNo(*user), DeviceNo(*device), Seq(*seq)))
+                .collect(),
+        }],
+        Deed::Erase(position) => vec![Ask::Erase {
+            position: Position(*position),
+        }],
+    }
+}
+
+fn see(user: u64, index: u8, number: u64) -> Ask {
+    let body = Body::Device {
+        id: cast::device_id(index),
+    };
+    Ask::SeeDevice {
+        user: UserNo(user),
+        id: cast::device(index),
+        platform: index % 9,
+        body: body.seal(cast::opening(number, 0)),
+    }
+}
+
+/// A single chat message from one user to another, without a key.
+pub fn letter(from: u8, to: u8, number: u64) -> Ask {
+    let letter = Letter {
+        from,
+        to,
+        notification: false,
+        account: false,
+        key: None,
+        request: 0,
+        times: 1,
+    };
+    send(&letter, number)
+}
+
+fn send(letter: &Letter, number: u64) -> Ask {
+    Ask::Send(Send {
+        sender: cast::user(letter.from, number, 0),
+        receiver: cast::user(letter.to, number, 1),
+        kind: if letter.notification {
+            ConversationKind::Notification
+        } else {
+            ConversationKind::Single
+        },
+        account: letter.account,
+        content_type: if letter.notification { 1400 } else { 101 },
+        notification_type: -i32::from(letter.request),
+        options_off: Options(u16::from(letter.request)),
+        key: letter
+            .key
+            .map(|key| cast::dedup(letter.from, letter.to, letter.notification, key)),
+        digest: cast::digest(letter.request),
+        body: cast::message(number).seal(cast::opening(number, 2)),
+    })
+}
