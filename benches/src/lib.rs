@@ -1,0 +1,31 @@
+//! Benchmarks of Waybill, and side-by-side runs against other systems.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`corpus`] | the one generator of messages |
+//! | [`manifest`] | what every result carries about its machine, its build and its disk |
+//! | [`openloop`] | operations at planned times, latency from the plan |
+//! | [`window`], [`latency`], [`process`] | closed loops: the measured time, its histogram, its cost |
+//! | [`stats`], [`table`], [`progress`] | medians of interleaved rounds; how results look |
+//! | [`yardstick`] | the fixed yardstick that goals are shares of |
+//! | [`compare`] | the systems compared, and the runner that gives them turns |
+//! | [`http1`], [`wire`], [`child`], [`rng`], [`error`] | connections, servers, randomness, failures |
+//!
+//! Nothing in the product depends on this crate.
+
+pub mod child;
+pub mod compare;
+pub mod corpus;
+pub mod error;
+pub mod http1;
+pub mod latency;
+pub mod manifest;
+pub mod openloop;
+pub mod process;
+pub mod progress;
+pub mod rng;
+pub mod stats;
+pub mod table;
+pub mod window;
+pub mod wire;
+pub mod yardstick;

@@ -1,0 +1,125 @@
+//! CPU time, memory and device bytes of processes, read from `/proc`.
+//!
+//! It must not know what the processes do. Every reading is `Option`: a process may be gone, a kernel may not say.
+
+use std::fs;
+
+use serde::Serialize;
+
+/// Linux reports process times in hundredths of a second to user space, whatever the kernel's own tick is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A reading of one process, or of several added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Usage {
+    /// User and system time, in seconds, resolution 10 ms.
+    pub cpu_seconds: f64,
+    /// The most memory it ever held, in KiB.
+    pub peak_rss_kib: u64,
+    /// Bytes handed to the block layer.
+    pub written_bytes: u64,
+}
+
+impl Usage {
+    /// The reading of `pid`.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self {
+            cpu_seconds: cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
+            peak_rss_kib: labelled(
+                &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
+                "VmHWM:",
+            )
+            .unwrap_or(0),
+            written_bytes: fs::read_to_string(format!("/proc/{pid}/io"))
+                .ok()
+                .and_then(|text| labelled(&text, "write_bytes:"))
+                .unwrap_or(0),
+        })
+    }
+
+    /// The reading of this process.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::of(std::process::id()).unwrap_or_default()
+    }
+
+    /// The readings of `pids` added up; processes that are gone count nothing.
+    #[must_use]
+    pub fn sum(pids: &[u32]) -> Self {
+        pids.iter()
+            .filter_map(|&pid| Self::of(pid))
+            .fold(Self::default(), |sum, one| Self {
+                cpu_seconds: sum.cpu_seconds + one.cpu_seconds,
+                peak_rss_kib: sum.peak_rss_kib + one.peak_rss_kib,
+                written_bytes: sum.written_bytes + one.written_bytes,
+            })
+    }
+
+    /// What was used between `earlier` and this reading; the peak is this reading's.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_seconds: (self.cpu_seconds - earlier.cpu_seconds).max(0.0),
+            peak_rss_kib: self.peak_rss_kib,
+            written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
+        }
+    }
+}
+
+/// The CPU seconds of the calling thread alone, with nanosecond resolution.
+#[must_use]
+pub fn thread_cpu_seconds() -> Option<f64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanos: u64 = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(nanos as f64 / 1e9)
+}
+
+/// Fields 14 and 15 of `stat`: user and system time. The second field is a name in parentheses that may hold
+/// anything, so counting starts behind the last one.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let user: f64 = fields.nth(11)?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
+/// The number behind `label` at the start of a line.
+fn labelled(text: &str, label: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(label))?
+        .split_ascii_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Usage, cpu_seconds, labelled};
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 10 0 0 0 250 50 0 0 20 0 1 0 9 1 2";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+    }
+
+    #[test]
+    fn a_label_is_found_at_the_start_of_its_line_only() {
+        assert_eq!(
+            labelled("x VmHWM: 1 kB\nVmHWM:\t  42 kB\n", "VmHWM:"),
+            Some(42)
+        );
+        assert_eq!(labelled("nothing", "VmHWM:"), None);
+    }
+
+    #[test]
+    fn this_process_has_used_memory() {
+        assert!(Usage::own().peak_rss_kib > 0);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_counts_nothing() {
+        assert_eq!(Usage::sum(&[u32::MAX]), Usage::default());
+    }
+}
