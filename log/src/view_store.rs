@@ -49,7 +49,7 @@ impl ViewStore {
         &self.hot
     }
 
-    /// Makes the changes of a batch: appended rows go to the database, changed rows stay in the hot table until a flush. The
+    /// Makes the changes of a batch, which come sorted by family and key: appended rows go to the database, changed rows stay in the hot table until a flush. The
     /// rows that lead to others (heads) become visible last.
     ///
     /// # Errors
@@ -73,8 +73,6 @@ impl ViewStore {
                 Effect::Delete(family, key) => changed.push((family, key, None)),
             }
         }
-        // Rows that stand near each other are found faster one after the other.
-        appended.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
         if !appended.is_empty() {
             self.views.write(&appended, None)?;
         }
@@ -108,7 +106,7 @@ impl ViewStore {
                 None => Effect::Delete(row.family, row.key),
             })
             .collect();
-        effects.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        effects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         let mut slices = effects.chunks(FLUSH_SLICE_ROWS).peekable();
         while let Some(slice) = slices.next() {
             if slices.peek().is_some() {
@@ -165,14 +163,6 @@ fn whole(applied: Applied) -> Mark {
         version: VIEWS_VERSION,
         applied: Some(applied),
         whole: true,
-    }
-}
-
-fn place(effect: &Effect) -> (Family, &Key) {
-    match effect {
-        Effect::Append(family, key, _)
-        | Effect::Put(family, key, _)
-        | Effect::Delete(family, key) => (*family, key),
     }
 }
 

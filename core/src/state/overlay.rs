@@ -2,7 +2,7 @@
 
 #[expect(
     clippy::disallowed_types,
-    reason = "with a fixed hasher, and only ever looked up"
+    reason = "with a fixed hasher, and sorted before it is walked"
 )]
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -23,6 +23,16 @@ pub enum Effect {
     Put(Family, Key, Value),
     /// A row is removed, if it is there.
     Delete(Family, Key),
+}
+
+impl Effect {
+    /// Which row it changes.
+    #[must_use]
+    pub fn place(&self) -> (Family, &Key) {
+        let (Self::Append(family, key, _) | Self::Put(family, key, _) | Self::Delete(family, key)) =
+            self;
+        (*family, key)
+    }
 }
 
 /// A multiplicative hasher with a fixed start. Keys are numbers that the server gave and keyed hashes, so nobody outside can
@@ -56,21 +66,28 @@ impl Hasher for KeyHasher {
 
 #[expect(
     clippy::disallowed_types,
-    reason = "with a fixed hasher, and only ever looked up"
+    reason = "with a fixed hasher, and sorted before it is walked"
 )]
-type Rows = HashMap<(Family, Key), Option<Value>, BuildHasherDefault<KeyHasher>>;
+type Rows = HashMap<(Family, Key), Slot, BuildHasherDefault<KeyHasher>>;
 #[expect(
     clippy::disallowed_types,
-    reason = "with a fixed hasher, and only ever looked up"
+    reason = "with a fixed hasher, and sorted before it is walked"
 )]
 type Records = HashMap<u64, Vec<u8>, BuildHasherDefault<KeyHasher>>;
 
-/// A state with a batch's changes on top. The maps are only ever looked up, never walked.
+/// What a batch has made of a row.
+struct Slot {
+    /// Its value; `None` when it was removed.
+    value: Option<Value>,
+    /// Whether the batch wrote it for the first time.
+    appended: bool,
+}
+
+/// A state with a batch's changes on top. The maps are looked up, and walked only to be sorted.
 pub struct Overlay<S> {
     base: S,
     rows: Rows,
     records: Records,
-    effects: Vec<Effect>,
 }
 
 impl<S: State> Overlay<S> {
@@ -80,13 +97,19 @@ impl<S: State> Overlay<S> {
             base,
             rows: Rows::default(),
             records: Records::default(),
-            effects: Vec::new(),
         }
     }
 
-    /// The changes so far, in the order in which they were made; leaves the rows readable.
+    /// The changes so far, one for each row, ascending by family and key. The rows are no longer readable here: they belong to
+    /// the state beneath from now on.
     pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        let mut effects: Vec<Effect> = self
+            .rows
+            .drain()
+            .map(|(place, slot)| slot.effect(place))
+            .collect();
+        effects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+        effects
     }
 
     /// Makes a record of this batch readable.
@@ -96,30 +119,46 @@ impl<S: State> Overlay<S> {
 
     /// Writes a row that was not there before.
     pub fn append<R: Row>(&mut self, key: R::Key, row: &R) {
-        let (key, value) = (key.key(), row.encode());
-        self.rows.insert((R::FAMILY, key), Some(value.clone()));
-        self.effects.push(Effect::Append(R::FAMILY, key, value));
+        let slot = Slot {
+            value: Some(row.encode()),
+            appended: true,
+        };
+        self.rows.insert((R::FAMILY, key.key()), slot);
     }
 
     /// Writes a row.
     pub fn put<R: Row>(&mut self, key: R::Key, row: &R) {
-        let (key, value) = (key.key(), row.encode());
-        self.rows.insert((R::FAMILY, key), Some(value.clone()));
-        self.effects.push(Effect::Put(R::FAMILY, key, value));
+        self.change(R::FAMILY, key.key(), Some(row.encode()));
     }
 
     /// Removes a row.
     pub fn delete<R: Row>(&mut self, key: R::Key) {
-        let key = key.key();
-        self.rows.insert((R::FAMILY, key), None);
-        self.effects.push(Effect::Delete(R::FAMILY, key));
+        self.change(R::FAMILY, key.key(), None);
+    }
+
+    fn change(&mut self, family: Family, key: Key, value: Option<Value>) {
+        let slot = self.rows.entry((family, key)).or_insert(Slot {
+            value: None,
+            appended: false,
+        });
+        slot.value = value;
+    }
+}
+
+impl Slot {
+    fn effect(self, (family, key): (Family, Key)) -> Effect {
+        match (self.value, self.appended) {
+            (Some(value), true) => Effect::Append(family, key, value),
+            (Some(value), false) => Effect::Put(family, key, value),
+            (None, _) => Effect::Delete(family, key),
+        }
     }
 }
 
 impl<S: State> State for Overlay<S> {
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
         match self.rows.get(&(family, *key)) {
-            Some(row) => Ok(row.clone()),
+            Some(slot) => Ok(slot.value.clone()),
             None => self.base.get(family, key),
         }
     }

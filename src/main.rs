@@ -1,0 +1,28 @@
+//! The `waybill` program. Parses, wires and prints; everything that it does is done in the libraries.
+
+mod args;
+mod commands;
+mod http;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let result = match args.command {
+        args::Command::Serve(serve) => commands::serve::run(serve),
+        args::Command::Token(token) => commands::token::run(&token),
+        args::Command::Send(send) => commands::send::run(send),
+        args::Command::Pull(pull) => commands::pull::run(&pull),
+        args::Command::Replay(replay) => commands::replay::run(replay),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("waybill: {failure}");
+            failure.code()
+        }
+    }
+}
