@@ -40,8 +40,8 @@ fmt:
 clippy: setup
 	@$(STEP) "lints" $(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-# Always for the whole workspace: with -p alone, cargo builds shared build dependencies with fewer features,
-# and then RocksDB is compiled a second time.
+# Always for the whole workspace, so that cargo selects the same features in every step and compiles nothing
+# twice: RocksDB depends on what is selected.
 build-all: setup
 	@$(STEP) "build (the first time takes a while: RocksDB is compiled)" \
 	    $(CARGO) build --release --locked --workspace --all-targets
