@@ -35,7 +35,7 @@ pub(crate) fn format_text() -> String {
 /// A data directory that this process has locked.
 pub struct Directory {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Directory {
@@ -44,7 +44,9 @@ impl Directory {
     /// # Errors
     /// When another process has it open, a newer program has written it, or it holds something else.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(path).map_err(OpenError::io(path))?;
+        if !path.exists() {
+            create_durably(path)?;
+        }
         let lock_path = path.join(LOCK_FILE);
         let lock = File::create(&lock_path).map_err(OpenError::io(&lock_path))?;
         match lock.try_lock() {
@@ -58,12 +60,45 @@ impl Directory {
         }
         let directory = Self {
             path: path.to_owned(),
-            _lock: lock,
+            _lock: Some(lock),
         };
         if read_format(path)?.is_none() {
             directory.begin()?;
         }
         Ok(directory)
+    }
+
+    /// Keeps writers out of a directory and changes nothing in it. Any number of readers may hold it at a time. A directory in
+    /// which no server ever ran, as a snapshot is, has no lock file, and is then not locked.
+    ///
+    /// # Errors
+    /// When a server has it open, a newer program has written it, or it holds no ledger.
+    pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        let lock_path = path.join(LOCK_FILE);
+        let lock = match File::open(&lock_path) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(OpenError::io(&lock_path)(error)),
+        };
+        match lock.as_ref().map_or(Ok(()), File::try_lock_shared) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::io(&lock_path)(error)),
+        }
+        if read_format(path)?.is_none() {
+            return Err(OpenError::NotOurs {
+                path: path.to_owned(),
+                reason: format!("there is no `{FORMAT_FILE}` file"),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Writes the format file of a new directory, durably.
@@ -124,6 +159,19 @@ pub fn read_format(path: &Path) -> Result<Option<u32>, OpenError> {
         }),
         Some(found) => Ok(Some(found)),
     }
+}
+
+/// Creates a directory and those above it that are missing, each entered durably in the one above.
+fn create_durably(path: &Path) -> Result<(), OpenError> {
+    let above = path
+        .parent()
+        .filter(|above| !above.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !above.exists() {
+        create_durably(above)?;
+    }
+    std::fs::create_dir(path).map_err(OpenError::io(path))?;
+    sync_directory(above)
 }
 
 /// Makes the entries of a directory durable.

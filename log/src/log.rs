@@ -318,10 +318,11 @@ fn recover(
     let ledger_path = directory.join(LEDGER_DIR);
     let ledger: Arc<dyn Ledger> =
         Arc::new(RocksLedger::open(&ledger_path, &memory, Access::Write)?);
-    directory::sync_directory(directory.path())?;
     let last = recovery::ledger_tail(&*ledger)?;
     let (mut witness, seen) = Witness::open(&directory.join(TAIL_FILE))
         .map_err(OpenError::io(directory.join(TAIL_FILE)))?;
+    // RocksDB does not do this for the directory of a database.
+    directory::sync_directory(directory.path())?;
     if seen == Seen::Nothing && last.position.0 > 0 {
         warn!(
             "there is no tail file: whether the ledger has lost records at its end cannot be told"
