@@ -139,6 +139,8 @@ impl Directory {
 pub fn read_format(path: &Path) -> Result<Option<u32>, OpenError> {
     let format_path = path.join(FORMAT_FILE);
     let text = match std::fs::read_to_string(&format_path) {
+        // The power went before the text reached the disk: nothing else was there yet.
+        Ok(text) if text.is_empty() => return Ok(None),
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OpenError::io(&format_path)(error)),

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use waybill_core::id::Position;
 
 use crate::config::LogConfig;
 use crate::error::StoreError;
@@ -36,8 +37,9 @@ struct Job {
 }
 
 impl Flusher {
-    /// Starts the thread. `flushed` is what the views on disk have applied.
-    pub fn start(shared: Arc<Shared>, flushed: Option<Applied>) -> Self {
+    /// Starts the thread. `flushed` is what the views on disk have applied, `last` what those in memory have: what a start has
+    /// caught up counts towards the budget, or one crash after the other would make the next start longer.
+    pub fn start(shared: Arc<Shared>, flushed: Option<Applied>, last: Position) -> Self {
         let (jobs, incoming) = bounded::<Job>(1);
         let (outgoing, done) = bounded(1);
         let theirs = Arc::clone(&shared);
@@ -53,17 +55,20 @@ impl Flusher {
             .name("flush".to_owned())
             .spawn(work)
             .ok();
-        Self {
+        let records = last.0 - flushed.map_or(0, |flushed| flushed.position.0);
+        let flusher = Self {
             shared,
             jobs: thread.is_some().then_some(jobs),
             done,
             thread,
             flushed,
             under_way: None,
-            records: 0,
+            records,
             bytes: 0,
-            oldest: None,
-        }
+            oldest: (records > 0).then(Instant::now),
+        };
+        flusher.publish();
+        flusher
     }
 
     /// Counts a batch that was applied.

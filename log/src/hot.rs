@@ -5,6 +5,9 @@
 //! exactly as of the last flush. Clean rows are a cache and make room by second chance. Dirty rows are bounded by the recovery
 //! budget, which forces a flush.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,6 +54,9 @@ struct Row {
     /// Which change of the table made it what it is; 0 for a clean row.
     change: u64,
     used: AtomicBool,
+    /// Whether its name stands in the queue. It stands there once at most: a row that is flushed again and again would else
+    /// crowd out the others, and use up its own second chances.
+    queued: bool,
 }
 
 #[derive(Default)]
@@ -129,13 +135,13 @@ struct Dirty {
 }
 
 impl HotTable {
-    /// A table that keeps at most about `clean_rows` clean rows.
+    /// A table that keeps at most about `clean_rows` clean rows, at least one in each shard.
     #[must_use]
     pub fn new(clean_rows: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: FixedState::default(),
-            clean_rows_per_shard: (clean_rows / SHARDS).max(16),
+            clean_rows_per_shard: (clean_rows / SHARDS).max(1),
             present: std::array::from_fn(|_| AtomicUsize::new(0)),
             dirty: parking_lot::Mutex::default(),
         }
@@ -193,6 +199,7 @@ impl HotTable {
                 value: Some(value),
                 change: 0,
                 used: AtomicBool::new(false),
+                queued: true,
             },
         );
         shard.queue.push_back((family, *key));
@@ -205,10 +212,10 @@ impl HotTable {
             let Some(oldest) = shard.queue.pop_front() else {
                 return;
             };
-            match shard.rows.get(&oldest) {
-                // Dirty again: it comes back into the queue when a flush has written it.
+            match shard.rows.get_mut(&oldest) {
                 None => {}
-                Some(row) if row.change != 0 => {}
+                // Dirty again: it comes back into the queue when a flush has written it.
+                Some(row) if row.change != 0 => row.queued = false,
                 Some(row) if chances < MOST_CHANCES && row.used.swap(false, Ordering::Relaxed) => {
                     chances += 1;
                     shard.queue.push_back(oldest);
@@ -228,15 +235,23 @@ impl HotTable {
         dirty.changes += 1;
         let change = dirty.changes;
         let mut shard = self.shard(family, key).write();
-        let row = Row {
-            value,
-            change,
-            used: AtomicBool::new(true),
-        };
-        match shard.rows.insert((family, *key), row) {
-            Some(before) if before.change != 0 => {}
-            Some(_) => dirty.keys.push((family, *key)),
+        match shard.rows.get_mut(&(family, *key)) {
+            Some(row) => {
+                if row.change == 0 {
+                    dirty.keys.push((family, *key));
+                }
+                row.value = value;
+                row.change = change;
+                row.used.store(true, Ordering::Relaxed);
+            }
             None => {
+                let row = Row {
+                    value,
+                    change,
+                    used: AtomicBool::new(true),
+                    queued: false,
+                };
+                shard.rows.insert((family, *key), row);
                 self.present[family.index()].fetch_add(1, Ordering::Release);
                 dirty.keys.push((family, *key));
             }
@@ -284,8 +299,11 @@ impl HotTable {
             drop(dirty);
             row.change = 0;
             if row.value.is_some() && flushed.family.info().cached {
-                self.make_room(&mut shard);
-                shard.queue.push_back(name);
+                if !row.queued {
+                    row.queued = true;
+                    self.make_room(&mut shard);
+                    shard.queue.push_back(name);
+                }
             } else {
                 shard.rows.remove(&name);
                 shard.drops += 1;

@@ -21,7 +21,7 @@ use crate::error::{OpenError, StoreError};
 use crate::reader::Reader;
 use crate::recovery::{self, Progress, Verdict};
 use crate::ring::Ring;
-use crate::rocks::{Access, Memory, RocksLedger, RocksViews};
+use crate::rocks::{Access, Memory, RocksLedger, RocksViews, wal};
 use crate::source::{QueueHandle, Source, queue};
 use crate::store::{Applied, Durability, Ledger, Views};
 use crate::tails::Tails;
@@ -33,6 +33,8 @@ use crate::writer::{Control, Counters, Fatal, Observer, Setup, Shared, Writer};
 pub struct Options {
     /// Sizes.
     pub config: LogConfig,
+    /// Rows of the hot table, where that is not what the memory budget gives: few, so that they make room for each other.
+    pub hot_rows: Option<usize>,
     /// The writer's clock.
     pub clock: Box<dyn Clock>,
     /// Whether commits are synced. Anything but [`Durability::Sync`] is for tests that show what it is for.
@@ -41,10 +43,17 @@ pub struct Options {
     pub observer: Option<Observer>,
 }
 
+impl Options {
+    fn hot_rows(&self) -> usize {
+        self.hot_rows.unwrap_or_else(|| self.config.hot_rows())
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             config: LogConfig::default(),
+            hot_rows: None,
             clock: Box::new(SystemClock),
             durability: Durability::Sync,
             observer: None,
@@ -97,7 +106,7 @@ impl Log {
         source: impl Source,
         progress: &mut Progress<'_>,
     ) -> Result<Self, OpenError> {
-        let start = recover(Directory::open(path)?, &options.config, progress)?;
+        let start = recover(Directory::open(path)?, &options, progress)?;
         Self::start(start, options, source)
     }
 
@@ -118,7 +127,7 @@ impl Log {
                 return Err(StoreError::corrupt("views", "their mark", reason).into());
             }
         };
-        let store = ViewStore::new(ledger, views, options.config.hot_rows());
+        let store = ViewStore::new(ledger, views, options.hot_rows());
         let (tail, applied) =
             recovery::catch_up(&store, from, applied, tail.position, &mut |_, _| {})?;
         Self::start(
@@ -311,10 +320,10 @@ impl Drop for EndGuard {
 /// Opens the stores of a directory and brings the views up to the end of the ledger.
 fn recover(
     directory: Directory,
-    config: &LogConfig,
+    options: &Options,
     progress: &mut Progress<'_>,
 ) -> Result<Start, OpenError> {
-    let memory = Memory::new(config)?;
+    let memory = Memory::new(&options.config)?;
     let ledger_path = directory.join(LEDGER_DIR);
     let ledger: Arc<dyn Ledger> =
         Arc::new(RocksLedger::open(&ledger_path, &memory, Access::Write)?);
@@ -329,6 +338,10 @@ fn recover(
         );
     }
     recovery::check_witness(&*ledger, &last, seen)?;
+    if seen != Seen::Nothing {
+        // What was torn off had not been answered.
+        wal::forget_torn(&ledger_path).map_err(OpenError::io(&ledger_path))?;
+    }
 
     let (views, verdict) = open_views(&directory, &memory, &ledger, &last)?;
     let (views, from, applied) = match verdict {
@@ -347,7 +360,7 @@ fn recover(
         Some(views) => views,
         None => RocksViews::open(&directory.join(VIEWS_DIR), &memory, Access::Write)?,
     };
-    let store = ViewStore::new(ledger, Arc::new(views), config.hot_rows());
+    let store = ViewStore::new(ledger, Arc::new(views), options.hot_rows());
     let behind = last.position.0 - from.position.0;
     if behind > 0 {
         info!(

@@ -1,6 +1,7 @@
 //! From what is on disk to a state that may be served: is the ledger whole, do the views belong to it, what must be applied
 //! again.
 
+use waybill_core::fact::Fact;
 use waybill_core::hash;
 use waybill_core::id::{Epoch, Position};
 use waybill_core::outcome::StateError;
@@ -68,12 +69,26 @@ fn check_applied(
             witness,
         });
     }
+    let replaced = |position| OpenError::Replaced { position, witness };
+    // Two histories may hold the same record at the same place, but not the same genesis.
+    if ledger_epoch(ledger)? != Some(answered.epoch) {
+        return Err(replaced(Position(1)));
+    }
     match ledger.record(answered.position)? {
         Some(bytes) if hash::leaf(&bytes) == answered.leaf => Ok(()),
-        _ => Err(OpenError::Replaced {
-            position: answered.position,
-            witness,
-        }),
+        _ => Err(replaced(answered.position)),
+    }
+}
+
+/// The identity of the history, from the ledger.
+fn ledger_epoch(ledger: &dyn Ledger) -> Result<Option<Epoch>, OpenError> {
+    let first = Position(1);
+    let Some(bytes) = ledger.record(first)? else {
+        return Ok(None);
+    };
+    match decode(first, &bytes)?.0.fact {
+        Fact::Genesis { epoch, .. } => Ok(Some(epoch)),
+        _ => Ok(None),
     }
 }
 
@@ -97,12 +112,9 @@ pub fn judge(ledger: &dyn Ledger, last: &Tail, mark: Option<Mark>) -> Result<Ver
             mark.version
         )));
     }
-    let Some(applied) = mark.applied.filter(|_| mark.whole) else {
-        return Ok(Verdict::Rebuild(
-            "the process ended in the middle of a flush".to_owned(),
-        ));
-    };
-    if applied.position > last.position {
+    if let Some(applied) = mark.applied
+        && applied.position > last.position
+    {
         let witness = "what the views have applied";
         return Err(OpenError::Truncated {
             last: last.position,
@@ -110,6 +122,11 @@ pub fn judge(ledger: &dyn Ledger, last: &Tail, mark: Option<Mark>) -> Result<Ver
             witness,
         });
     }
+    let Some(applied) = mark.applied.filter(|_| mark.whole) else {
+        return Ok(Verdict::Rebuild(
+            "the process ended in the middle of a flush".to_owned(),
+        ));
+    };
     let Some(bytes) = ledger.record(applied.position)? else {
         return Err(OpenError::Store(StoreError::corrupt(
             "ledger",
@@ -122,6 +139,11 @@ pub fn judge(ledger: &dyn Ledger, last: &Tail, mark: Option<Mark>) -> Result<Ver
             "they have applied another record {} than the ledger has",
             applied.position
         )));
+    }
+    if ledger_epoch(ledger)? != Some(applied.epoch) {
+        return Ok(Verdict::Rebuild(
+            "they belong to another history than the ledger".to_owned(),
+        ));
     }
     let (_, tail) = decode(applied.position, &bytes)?;
     Ok(Verdict::CatchUp(tail, Some(applied)))

@@ -65,19 +65,20 @@ impl Ring {
                 continue;
             };
             if let Some(stored) = inner.records.get_mut(at as usize) {
+                let freed = stored.body.as_ref().map_or(0, Vec::len);
                 let without = Stored {
                     record: stored.record.clone(),
                     body: None,
                 };
                 *stored = Arc::new(without);
+                inner.bytes -= freed;
             }
         }
         while inner.bytes > self.max_bytes {
             let Some(oldest) = inner.records.pop_front() else {
                 break;
             };
-            // A body that was erased in place makes this count a little high; never low.
-            inner.bytes = inner.bytes.saturating_sub(size(&oldest));
+            inner.bytes -= size(&oldest);
             inner.first += 1;
         }
     }
@@ -91,5 +92,85 @@ impl Ring {
             inner.records.get(usize::try_from(at).ok()?).cloned()
         };
         positions.iter().map(get).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(position: u64, body: Option<usize>) -> NewRecord {
+        NewRecord {
+            position: Position(position),
+            bytes: vec![position as u8; 10],
+            body: body.map(|len| vec![1; len]),
+        }
+    }
+
+    fn held(ring: &Ring, positions: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+        let asked: Vec<Position> = positions.map(Position).collect();
+        let found = ring.read(&asked).into_iter().zip(asked);
+        found
+            .filter_map(|(stored, position)| stored.map(|_| position.0))
+            .collect()
+    }
+
+    /// What `count` records without a body and `body` bytes occupy.
+    fn room(count: usize, body: usize) -> usize {
+        count * (OVERHEAD_BYTES + 10) + body
+    }
+
+    #[test]
+    fn it_keeps_the_newest_records_within_its_bytes() {
+        let ring = Ring::new(room(3, 100));
+        ring.push((1..=3).map(|n| record(n, None)).collect(), &[]);
+        assert_eq!(held(&ring, 0..=4), [1, 2, 3]);
+        ring.push(vec![record(4, Some(100))], &[]);
+        assert_eq!(held(&ring, 0..=5), [2, 3, 4]);
+        ring.push(vec![record(5, Some(1))], &[]);
+        assert_eq!(held(&ring, 0..=6), [4, 5]);
+        let found = ring.read(&[Position(5), Position(3), Position(4)]);
+        let bodies: Vec<_> = found
+            .iter()
+            .map(|stored| {
+                stored
+                    .as_ref()
+                    .map(|stored| stored.body.as_ref().map(Vec::len))
+            })
+            .collect();
+        assert_eq!(
+            bodies,
+            [Some(Some(1)), None, Some(Some(100))],
+            "in the order asked for"
+        );
+        // Larger than the whole ring.
+        ring.push(vec![record(6, Some(1000))], &[]);
+        assert_eq!(held(&ring, 0..=7), [0; 0]);
+        ring.push(vec![record(7, None)], &[]);
+        assert_eq!(held(&ring, 0..=8), [7]);
+    }
+
+    #[test]
+    fn it_starts_again_where_positions_are_not_dense() {
+        let ring = Ring::new(room(10, 0));
+        ring.push(vec![record(5, None), record(6, None)], &[]);
+        ring.push(vec![record(9, None)], &[]);
+        assert_eq!(held(&ring, 0..=10), [9]);
+        assert_eq!(ring.inner.read().bytes, room(1, 0));
+    }
+
+    #[test]
+    fn erased_bodies_are_forgotten_and_their_room_is_free() {
+        let ring = Ring::new(room(4, 300));
+        for n in 0..1000 {
+            ring.push(vec![record(n, Some(100))], &[]);
+            ring.push(
+                Vec::new(),
+                &[Position(n), Position(n), Position(n + 5), Position(0)],
+            );
+        }
+        // Before each erasure the newest still has its body: 4 others find room beside it.
+        assert_eq!(held(&ring, 0..=1000), [995, 996, 997, 998, 999]);
+        assert_eq!(ring.inner.read().bytes, room(5, 0));
     }
 }

@@ -31,7 +31,8 @@ pub struct Witness {
 /// What the file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// There is no file, or it is empty: a new directory, or one restored without it.
+    /// There is no file, or nothing was ever written to it: a new directory, or one restored without it. A file of zeros is
+    /// one whose length reached the disk before the power went, and its first content did not.
     Nothing,
     /// This record was answered.
     Record(Applied),
@@ -51,19 +52,9 @@ impl Witness {
             .create(true)
             .truncate(false)
             .open(path)?;
-        let slots = SLOT_OFFSETS.map(|offset| read_slot(&file, offset));
-        let newest = slots
-            .iter()
-            .flatten()
-            .max_by_key(|seen| seen.position)
-            .copied();
-        let seen = match newest {
-            Some(applied) => Seen::Record(applied),
-            None if file.metadata()?.len() == 0 => Seen::Nothing,
-            None => Seen::Damaged,
-        };
+        let (newest, seen) = look(&file)?;
         // The newest slot is kept while the other one is written.
-        let next_slot = usize::from(slots[0].is_some() && slots[0] == newest);
+        let next_slot = usize::from(newest == Some(0));
         Ok((
             Self {
                 file,
@@ -82,17 +73,7 @@ impl Witness {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Seen::Nothing),
             Err(error) => Err(error),
-            Ok(file) => {
-                let newest = SLOT_OFFSETS
-                    .iter()
-                    .filter_map(|offset| read_slot(&file, *offset))
-                    .max_by_key(|seen| seen.position);
-                Ok(match newest {
-                    Some(applied) => Seen::Record(applied),
-                    None if file.metadata()?.len() == 0 => Seen::Nothing,
-                    None => Seen::Damaged,
-                })
-            }
+            Ok(file) => Ok(look(&file)?.1),
         }
     }
 
@@ -138,6 +119,32 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     let mut out = [0; 8];
     out.copy_from_slice(&Sha256::digest(bytes)[..8]);
     out
+}
+
+/// Which slot is the newest, and what the file says.
+fn look(file: &File) -> io::Result<(Option<usize>, Seen)> {
+    let slots = SLOT_OFFSETS.map(|offset| read_slot(file, offset));
+    let found = slots.iter().enumerate();
+    let newest = found
+        .filter_map(|(slot, seen)| Some((slot, (*seen)?)))
+        .max_by_key(|(_, seen)| seen.position);
+    Ok(match newest {
+        Some((slot, applied)) => (Some(slot), Seen::Record(applied)),
+        None if is_blank(file)? => (None, Seen::Nothing),
+        None => (None, Seen::Damaged),
+    })
+}
+
+/// Whether there is nothing but zeros in the file, or nothing at all.
+fn is_blank(file: &File) -> io::Result<bool> {
+    const FILE_BYTES: u64 = SLOT_OFFSETS[1] + SLOT_BYTES as u64;
+    let len = file.metadata()?.len();
+    if len > FILE_BYTES {
+        return Ok(false);
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
 fn read_slot(file: &File, offset: u64) -> Option<Applied> {
@@ -195,5 +202,19 @@ mod tests {
         file.write_all_at(b"x", SLOT_OFFSETS[0] + 30)
             .expect("writes");
         assert_eq!(Witness::read(&path).expect("reads"), Seen::Damaged);
+    }
+
+    #[test]
+    fn a_file_whose_content_never_reached_the_disk_says_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("tail");
+        for len in [0, 1, SLOT_BYTES, 4096 + SLOT_BYTES] {
+            std::fs::write(&path, vec![0; len]).expect("writes");
+            assert_eq!(Witness::read(&path).expect("reads"), Seen::Nothing);
+        }
+        for bytes in [vec![0, 1], vec![0; 4096 + SLOT_BYTES + 1]] {
+            std::fs::write(&path, bytes).expect("writes");
+            assert_eq!(Witness::read(&path).expect("reads"), Seen::Damaged);
+        }
     }
 }

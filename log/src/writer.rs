@@ -41,7 +41,7 @@ pub struct Shared {
     pub(crate) store: ViewStore,
     pub(crate) ring: Ring,
     pub(crate) tails: Tails,
-    /// The last record that is durable and applied.
+    /// The last record that is durable. The views follow it, so that nothing above it is ever shown.
     pub(crate) durable: watch::Sender<Position>,
     /// The identity of the history, once it has begun.
     pub(crate) epoch: std::sync::OnceLock<Epoch>,
@@ -136,7 +136,11 @@ pub enum Fatal {
 
 impl<S: Source> Writer<S> {
     pub(crate) fn new(setup: Setup, source: S) -> Self {
-        let flusher = Flusher::start(Arc::clone(&setup.shared), setup.applied);
+        let flusher = Flusher::start(
+            Arc::clone(&setup.shared),
+            setup.applied,
+            setup.tail.position,
+        );
         Self {
             setup,
             source,
@@ -242,6 +246,7 @@ impl<S: Source> Writer<S> {
                 .fetch_add(decided.records.len() as u64, Ordering::Relaxed);
 
             let records = decided.records.len() as u64;
+            shared.durable.send_replace(decided.tail.position);
             let bytes = shared.store.commit(decided.effects)?;
             self.setup.tail = decided.tail;
             self.note_epoch()?;
@@ -251,7 +256,6 @@ impl<S: Source> Writer<S> {
                 witness.set(&applied)?;
             }
             shared.ring.push(decided.records, &decided.erased);
-            shared.durable.send_replace(decided.tail.position);
             shared.tails.wake(&decided.delivered);
             self.flusher.note(records, bytes);
         }

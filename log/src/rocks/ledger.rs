@@ -1,6 +1,5 @@
 //! The ledger in RocksDB: two families over one write-ahead log, one synced batch a commit.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
@@ -33,7 +32,7 @@ impl RocksLedger {
     ///
     /// A log whose last batch is torn, as a power cut during an unanswered write leaves it, is cut there, with a warning. Damage
     /// before that is refused. Whether the last *answered* batch is there, the caller must check: see
-    /// [`witness`](crate::witness).
+    /// [`witness`](crate::witness). What is cut off is kept beside the log until [`wal::forget_torn`].
     ///
     /// # Errors
     /// When the database is damaged or cannot be opened.
@@ -102,12 +101,9 @@ fn check_logs(path: &Path, access: Access) -> Result<(), StoreError> {
         } if access == Access::Write => {
             warn!(
                 file = %file.display(), offset, lost_bytes,
-                "the last batch of the ledger is torn: it was never answered, and is cut off"
+                "the last batch of the ledger is torn, as a write that was under way leaves it, and is cut off"
             );
-            let log = OpenOptions::new().write(true).open(&file).map_err(io)?;
-            log.set_len(offset)
-                .and_then(|()| log.sync_all())
-                .map_err(io)
+            wal::cut_torn(&file, offset).map_err(io)
         }
         Verdict::TornTail { file, offset, .. } => {
             let place = format!("{}, offset {offset}", file.display());

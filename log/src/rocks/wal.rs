@@ -1,6 +1,6 @@
 //! Reads RocksDB's write-ahead logs, without RocksDB and without changing them, to tell a torn last
 //! batch from corruption. Knows the format of the log files and nothing of what the batches mean; it
-//! repairs nothing and decides nothing.
+//! decides nothing. Only [`cut_torn`] and [`forget_torn`] change anything.
 //!
 //! The ledger has one writer, and every commit is one batch that is synced before it is answered. So
 //! only the last batch can have been under way when the power went, and only damage in it is legal.
@@ -19,11 +19,13 @@
 //! `db/log_reader.cc`, `db/write_batch.cc`.
 
 mod crc32c;
+mod cut;
 mod fragment;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+pub use cut::{cut_torn, forget_torn};
 pub use fragment::Flaw;
 
 use std::fmt;
