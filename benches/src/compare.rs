@@ -4,6 +4,7 @@
 //! being measured. What it answered is counted afterwards in what it stored: a run that lost anything has no figure.
 
 pub mod columns;
+pub mod engine;
 pub mod jetstream;
 pub mod nats_client;
 pub mod nats_cluster;
@@ -17,14 +18,16 @@ pub mod yardstick;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::corpus::Pool;
 use crate::error::{Error, IoContext as _, Result};
-use crate::window::{Tally, Window};
+use crate::window::{Span, Tally, Window};
 
 /// How long a server may take to start.
 pub const START_PATIENCE: Duration = Duration::from_secs(40);
+/// How long the first message to each user may take. It is not measured, only bounded.
+pub const FIRST_SIGHT_PATIENCE: Duration = Duration::from_secs(600);
 /// Most connections of one column.
 pub const MAX_CONNECTIONS: u32 = 4_096;
 /// Most messages in flight in one column.
@@ -90,18 +93,42 @@ pub struct Turn {
     pub shape: Shape,
     /// The index of the next message, shared by all connections.
     next: Arc<AtomicU64>,
+    /// No message of this index or a later one is sent.
+    until: u64,
 }
 
 impl Turn {
-    /// A turn that begins with the first message.
+    /// A turn that sends the first message to each user, and ends with that.
     #[must_use]
-    pub fn new(pool: Arc<Pool>, window: Window, shape: Shape) -> Self {
+    pub fn of_first_sight(pool: Arc<Pool>, shape: Shape) -> Self {
+        let until = u64::from(pool.corpus().users());
+        let window = Window::start(Span {
+            warm_up: Duration::ZERO,
+            measure: FIRST_SIGHT_PATIENCE,
+        });
         Self {
             pool,
             window,
             shape,
             next: Arc::new(AtomicU64::new(0)),
+            until,
         }
+    }
+
+    /// A turn that goes on where this one ended, until `window` is over.
+    #[must_use]
+    pub fn then(&self, window: Window) -> Self {
+        Self {
+            window,
+            until: u64::MAX,
+            ..self.clone()
+        }
+    }
+
+    /// Whether nothing more should be sent.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.window.is_over(now) || self.next.load(Ordering::Relaxed) >= self.until
     }
 
     /// Takes the next `count` indices and returns the first.

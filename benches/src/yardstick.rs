@@ -5,7 +5,7 @@
 //! Goals are stated as shares of this figure, so nothing here may be changed to suit a goal.
 
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode, Options, WriteBatch,
@@ -15,7 +15,6 @@ use rocksdb::{
 use crate::corpus::Pool;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
-use crate::window::{Tally, Window};
 
 /// Messages in a synced batch.
 pub const BATCH: usize = 256;
@@ -34,8 +33,8 @@ const BACKGROUND_JOBS: i32 = 2;
 const BYTES_PER_SYNC: u64 = 1 << 20;
 
 /// The four puts, without the database.
-pub struct Work<'a> {
-    pool: &'a Pool,
+pub struct Work {
+    pool: Arc<Pool>,
     /// The last sequence number of each user.
     seqs: Vec<u64>,
     record: [u8; RECORD],
@@ -53,13 +52,13 @@ struct Rows<'a> {
     dedup: [u8; 6],
 }
 
-impl<'a> Work<'a> {
+impl Work {
     /// The work of sending `pool` to its users.
     #[must_use]
-    pub fn new(pool: &'a Pool) -> Self {
+    pub fn new(pool: Arc<Pool>) -> Self {
         Self {
-            pool,
             seqs: vec![0; pool.corpus().users() as usize],
+            pool,
             record: [0; RECORD],
             body: Vec::with_capacity(2 * BODY),
         }
@@ -144,7 +143,7 @@ impl Yardstick {
     ///
     /// # Errors
     /// What RocksDB says.
-    pub fn commit(&mut self, work: &mut Work<'_>, messages: usize) -> Result<()> {
+    pub fn commit(&mut self, work: &mut Work, messages: usize) -> Result<()> {
         let [records, bodies, user_log, dedup] = self.families()?;
         let mut batch = WriteBatch::default();
         for position in self.position + 1..=self.position + messages as u64 {
@@ -157,22 +156,6 @@ impl Yardstick {
         self.db.write_opt(batch, &self.sync)?;
         self.position += messages as u64;
         Ok(())
-    }
-
-    /// Commits batch after batch until `window` is over.
-    ///
-    /// # Errors
-    /// What RocksDB says.
-    pub fn run(&mut self, work: &mut Work<'_>, window: Window) -> Result<Tally> {
-        let mut tally = Tally::new(window);
-        let mut begun = Instant::now();
-        while !window.is_over(begun) {
-            self.commit(work, BATCH)?;
-            let done = Instant::now();
-            tally.answered(begun, done, BATCH as u64);
-            begun = done;
-        }
-        Ok(tally)
     }
 
     /// How many rows each family holds, by reading them all: records, bodies, user log, dedup.
@@ -215,14 +198,15 @@ fn options() -> Options {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{BODY, Work, Yardstick};
     use crate::corpus::{Corpus, Pool};
 
     #[test]
     fn every_message_leaves_its_four_rows() {
         let dir = tempfile::tempdir().unwrap();
-        let pool = Pool::new(Corpus::new(1, 10), 50);
-        let mut work = Work::new(&pool);
+        let mut work = Work::new(Arc::new(Pool::new(Corpus::new(1, 10), 50)));
         let mut yardstick = Yardstick::create(&dir.path().join("db")).unwrap();
         yardstick.commit(&mut work, 100).unwrap();
         yardstick.commit(&mut work, 28).unwrap();
@@ -231,8 +215,7 @@ mod tests {
 
     #[test]
     fn sequence_numbers_are_dense_per_user_and_sizes_are_fixed() {
-        let pool = Pool::new(Corpus::new(1, 3), 50);
-        let mut work = Work::new(&pool);
+        let mut work = Work::new(Arc::new(Pool::new(Corpus::new(1, 3), 50)));
         let mut last = [0u64; 3];
         for position in 1..=100 {
             let rows = work.rows(position);

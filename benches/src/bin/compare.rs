@@ -14,6 +14,9 @@ use waybill_benches::error::Result;
 use waybill_benches::manifest::{Recording, calibration};
 use waybill_benches::window::Span;
 
+/// Most receivers in a quick run.
+const QUICK_USERS: u32 = 1_000;
+
 /// Durable appends of one corpus by different systems, in interleaved turns on this machine.
 ///
 /// Exit codes: 0 when every column ran and every answered message was found stored once; 1 otherwise.
@@ -82,7 +85,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let options = options(args);
+    let options = options(args)?;
     let calibrate = if args.quick {
         calibration::QUICK
     } else {
@@ -92,8 +95,8 @@ fn run(args: &Args) -> Result<()> {
     let results = runner::run(&options)?;
     let config = serde_json::json!({
         "rounds": options.rounds, "seconds": options.span.measure.as_secs_f64(),
-        "warm_up_seconds": options.span.warm_up.as_secs_f64(), "in_flight": options.in_flight,
-        "batch": options.batch, "users": options.users, "pool": options.pool, "quick": args.quick,
+        "warm_up_seconds": options.span.warm_up.as_secs_f64(), "in_flight": args.in_flight,
+        "batch": args.batch, "users": options.users, "pool": options.pool, "quick": args.quick,
         "client": "one thread for all connections",
     });
     let manifest = recording.end(
@@ -123,7 +126,7 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn options(args: &Args) -> Options {
+fn options(args: &Args) -> Result<Options> {
     let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::ZERO);
     let span = if args.quick {
         Span {
@@ -136,23 +139,29 @@ fn options(args: &Args) -> Options {
             measure: seconds(args.seconds),
         }
     };
-    Options {
-        columns: if args.only.is_empty() {
-            Name::value_variants().to_vec()
-        } else {
-            args.only.clone()
-        },
+    let names = if args.only.is_empty() {
+        Name::value_variants()
+    } else {
+        &args.only[..]
+    };
+    let columns = names
+        .iter()
+        .map(|name| name.column(args.in_flight, args.batch));
+    Ok(Options {
+        columns: columns.collect::<Result<_>>()?,
         rounds: if args.quick { 1 } else { args.rounds },
         span,
-        in_flight: args.in_flight,
-        batch: args.batch,
         seed: args.seed,
-        users: args.users,
+        users: if args.quick {
+            args.users.min(QUICK_USERS)
+        } else {
+            args.users
+        },
         pool: if args.quick { 2_000 } else { POOL_SIZE },
         data: args.data.clone(),
         programs: Programs {
             redis: args.redis_server.clone(),
             nats: args.nats_server.clone(),
         },
-    }
+    })
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::engine::EngineSystem;
 use super::jetstream::JetStreamSystem;
 use super::redis::{RedisSystem, Work};
 use super::yardstick::YardstickSystem;
@@ -28,6 +29,8 @@ pub struct Programs {
 pub enum Name {
     /// Four puts a message straight into RocksDB.
     Yardstick,
+    /// Waybill's engine in this process, without a network.
+    Engine,
     /// Redis, one script a request, pipelined.
     Redis,
     /// Redis, one script a request, one request at a time on each of many connections.
@@ -57,6 +60,7 @@ pub struct Column {
     pub shape: Shape,
 }
 
+const ENGINE_WORK: &str = "everything but the network: hashes and sealing, decide, dedup, record, body, conversation, user log, heads";
 const SCRIPT_WORK: &str =
     "one Lua script: dedup check, XADD ledger, HINCRBY head, RPUSH receiver entry, dedup row";
 const REDIS_DURABILITY: &str = "one server, appendfsync always";
@@ -100,6 +104,15 @@ impl Name {
                     shape,
                 )
             }
+            Self::Engine => (
+                ENGINE_WORK,
+                "ledger synced per batch",
+                Shape {
+                    in_flight,
+                    batch: 1,
+                    connections: 1,
+                },
+            ),
             Self::Redis => (SCRIPT_WORK, REDIS_DURABILITY, pipelined),
             Self::RedisOneByOne => (SCRIPT_WORK, REDIS_DURABILITY, one_by_one),
             Self::RedisBatch => (SCRIPT_WORK, REDIS_DURABILITY, batched),
@@ -125,18 +138,26 @@ impl Name {
     pub fn system_name(self) -> &'static str {
         match self {
             Self::Yardstick => "yardstick",
+            Self::Engine => crate::engine::NAME,
             Self::Redis | Self::RedisOneByOne | Self::RedisBatch | Self::RedisXadd => "redis",
             Self::Jetstream | Self::JetstreamOneByOne | Self::JetstreamBatch => "jetstream",
         }
+    }
+
+    /// Whether it lives in this process, so that its cost is the load generator's.
+    #[must_use]
+    pub fn is_in_process(self) -> bool {
+        matches!(self, Self::Yardstick | Self::Engine)
     }
 
     /// The system that the column asks.
     ///
     /// # Errors
     /// When its client cannot be set up.
-    pub fn system(self, programs: &Programs) -> Result<Box<dyn System>> {
+    pub fn system(self, programs: &Programs, seed: u64) -> Result<Box<dyn System>> {
         Ok(match self {
             Self::Yardstick => Box::new(YardstickSystem::default()),
+            Self::Engine => Box::new(EngineSystem::new(seed)),
             Self::Redis | Self::RedisOneByOne | Self::RedisBatch => {
                 Box::new(RedisSystem::new(programs.redis.clone(), Work::Script)?)
             }

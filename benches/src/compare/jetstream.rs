@@ -12,7 +12,7 @@ use super::nats_cluster::{NODES, Node, configuration, prepare};
 use super::{Shape, System, Turn, join_all};
 use crate::child::Server;
 use crate::error::{Error, IoContext as _, Result};
-use crate::window::{Tally, Window};
+use crate::window::Tally;
 
 /// The system's name in errors.
 pub const NAME: &str = "jetstream";
@@ -182,15 +182,14 @@ struct Sender {
 
 impl Sender {
     async fn run(mut self) -> Result<Tally> {
-        let window: Window = self.turn.window;
         let batch = self.turn.shape.batch;
-        let mut tally = Tally::new(window);
+        let mut tally = Tally::new(self.turn.window);
         let mut slots: Vec<Option<Instant>> = vec![None; self.requests];
         let mut free: Vec<usize> = (0..self.requests).collect();
         let mut out = Vec::new();
         loop {
             let now = Instant::now();
-            while !window.is_over(now) {
+            while !self.turn.is_over(now) {
                 let Some(slot) = free.pop() else { break };
                 self.client.encode(
                     &mut out,

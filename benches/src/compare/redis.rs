@@ -12,7 +12,7 @@ use super::resp::{self, Reply};
 use super::{START_PATIENCE, Shape, System, Turn, join_all};
 use crate::child::{Server, free_port};
 use crate::error::{Error, IoContext as _, Result};
-use crate::window::{Tally, Window};
+use crate::window::Tally;
 use crate::wire::{Wire, loopback};
 
 const NAME: &str = "redis";
@@ -331,15 +331,14 @@ struct Sender {
 
 impl Sender {
     async fn run(mut self) -> Result<Tally> {
-        let window: Window = self.turn.window;
         let batch = self.turn.shape.batch;
-        let mut tally = Tally::new(window);
+        let mut tally = Tally::new(self.turn.window);
         let mut outstanding: VecDeque<Instant> = VecDeque::with_capacity(self.requests);
         let mut out = Vec::new();
         loop {
             out.clear();
             let now = Instant::now();
-            while outstanding.len() < self.requests && !window.is_over(now) {
+            while outstanding.len() < self.requests && !self.turn.is_over(now) {
                 encode(
                     &mut out,
                     self.work,

@@ -91,7 +91,7 @@ impl Report {
                 Spread::of(&c.rounds.iter().map(f).collect::<Vec<_>>())
                     .map_or_else(String::new, |s| number(s.median))
             };
-            let own = c.column.name == Name::Yardstick;
+            let own = c.column.name.is_in_process();
             table.row([
                 c.column.name.to_string(),
                 c.rate.map_or_else(String::new, |s| number(s.median)),

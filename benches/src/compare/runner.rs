@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::columns::{Column, Name, Programs};
+use super::columns::{Column, Programs};
 use super::{System, Turn};
 use crate::corpus::{Corpus, Pool};
 use crate::error::{Error, IoContext as _, Result};
@@ -17,15 +17,11 @@ use crate::window::{Cost, Meter, Span, Tally, Window};
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The columns, in the order of their turns.
-    pub columns: Vec<Name>,
+    pub columns: Vec<Column>,
     /// How often each has its turn.
     pub rounds: u32,
     /// How long a turn is.
     pub span: Span,
-    /// Messages in flight.
-    pub in_flight: u32,
-    /// Messages in a request of the columns that send batches.
-    pub batch: u32,
     /// The seed of the corpus.
     pub seed: u64,
     /// Receivers.
@@ -49,7 +45,7 @@ pub struct Round {
     pub cost: Cost,
     /// CPU time of the servers for a message, in microseconds.
     pub server_us_per_message: f64,
-    /// CPU time of the load generator for a message, in microseconds. For the yardstick, all of it.
+    /// CPU time of the load generator for a message, in microseconds. Of a system in this process, all of it.
     pub client_us_per_message: f64,
     /// Messages answered, with warm-up and drain; all of them were found stored, once.
     pub verified: u64,
@@ -80,9 +76,8 @@ pub fn run(options: &Options) -> Result<Vec<ColumnResult>> {
     }
     let mut results = Vec::new();
     let mut systems: Vec<Box<dyn System>> = Vec::new();
-    for name in &options.columns {
-        let column = name.column(options.in_flight, options.batch)?;
-        systems.push(name.system(&options.programs)?);
+    for column in options.columns.clone() {
+        systems.push(column.name.system(&options.programs, options.seed)?);
         results.push(ColumnResult {
             column,
             effective: serde_json::Value::Null,
@@ -135,13 +130,26 @@ fn measure(
     span: Span,
 ) -> Result<(Tally, Cost)> {
     result.effective = system.effective();
-    system.connect(result.column.shape)?;
+    let shape = result.column.shape;
+    system.connect(shape)?;
+    // Everybody is known before the clock runs: what is measured is the long life, not the first day.
+    let first = Turn::of_first_sight(Arc::clone(pool), shape);
+    let seen = system.drive(&first)?.acked;
+    if seen < u64::from(pool.corpus().users()) {
+        return Err(Error::Stalled {
+            system: result.column.name.system_name(),
+            seconds: super::FIRST_SIGHT_PATIENCE.as_secs(),
+            outstanding: 0,
+        });
+    }
+    system.connect(shape)?;
     let window = Window::start(span);
     let meter = Meter::start(window, system.servers())?;
-    let turn = Turn::new(Arc::clone(pool), window, result.column.shape);
+    let turn = first.then(window);
     let driven = system.drive(&turn);
     let cost = meter.finish()?;
-    let tally = driven?;
+    let mut tally = driven?;
+    tally.acked += seen;
     let stored = system.stored(&turn)?;
     if stored != tally.acked {
         return Err(Error::Lost {
@@ -175,14 +183,12 @@ mod tests {
 
     fn options(dir: &std::path::Path) -> Options {
         Options {
-            columns: vec![Name::Yardstick],
+            columns: vec![Name::Yardstick.column(8, 2).unwrap()],
             rounds: 2,
             span: Span {
                 warm_up: Duration::from_millis(10),
                 measure: Duration::from_millis(200),
             },
-            in_flight: 8,
-            batch: 2,
             seed: 1,
             users: 100,
             pool: 100,
@@ -213,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (name, remedy) in [(Name::Redis, "apt-get"), (Name::Jetstream, "fetch-nats.sh")] {
             let error = run(&Options {
-                columns: vec![name],
+                columns: vec![name.column(8, 2).unwrap()],
                 ..options(dir.path())
             })
             .unwrap_err()

@@ -1,6 +1,8 @@
 //! The yardstick as a column: it lives in this process and has no network.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Shape, System, Turn};
 use crate::error::{Error, Result};
@@ -9,19 +11,23 @@ use crate::yardstick::{BATCH, Work, Yardstick};
 
 /// The column's system.
 #[derive(Default)]
-pub struct YardstickSystem(Option<Yardstick>);
+pub struct YardstickSystem(Option<Running>);
 
-impl YardstickSystem {
-    fn database(&mut self) -> Result<&mut Yardstick> {
-        self.0
-            .as_mut()
-            .ok_or_else(|| Error::Options("the yardstick was not started".into()))
-    }
+struct Running {
+    database: Yardstick,
+    work: Option<Work>,
+}
+
+fn not_started() -> Error {
+    Error::Options("the yardstick was not started".into())
 }
 
 impl System for YardstickSystem {
     fn start(&mut self, dir: &Path) -> Result<()> {
-        self.0 = Some(Yardstick::create(dir)?);
+        self.0 = Some(Running {
+            database: Yardstick::create(dir)?,
+            work: None,
+        });
         Ok(())
     }
 
@@ -42,13 +48,25 @@ impl System for YardstickSystem {
     }
 
     fn drive(&mut self, turn: &Turn) -> Result<Tally> {
-        let mut work = Work::new(&turn.pool);
-        self.database()?.run(&mut work, turn.window)
+        let Some(Running { database, work }) = &mut self.0 else {
+            return Err(not_started());
+        };
+        let work = work.get_or_insert_with(|| Work::new(Arc::clone(&turn.pool)));
+        let mut tally = Tally::new(turn.window);
+        let mut begun = Instant::now();
+        while !turn.is_over(begun) {
+            let _ = turn.take(BATCH as u32);
+            database.commit(work, BATCH)?;
+            let done = Instant::now();
+            tally.answered(begun, done, BATCH as u64);
+            begun = done;
+        }
+        Ok(tally)
     }
 
     fn stored(&mut self, _turn: &Turn) -> Result<u64> {
         // It reads nothing, so it recognises nothing: a put of the same key would be the same row.
-        let counts = self.database()?.count()?;
+        let counts = self.0.as_ref().ok_or_else(not_started)?.database.count()?;
         if counts.iter().any(|c| *c != counts[0]) {
             return Err(Error::Server {
                 system: "yardstick",
