@@ -5,6 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use support::chronicle::Chronicle;
 use support::files::{self, frame, unframe};
 use support::script;
@@ -12,6 +13,7 @@ use support::vectors::{self, hex};
 use waybill_core::codec;
 use waybill_core::command::Stamped;
 use waybill_core::fact::Fact;
+use waybill_core::hash;
 use waybill_core::id::Position;
 use waybill_core::outcome::Answer;
 use waybill_core::record::Record;
@@ -43,6 +45,13 @@ fn commands_file(commands: &[Stamped], steps: &[Step]) -> Vec<u8> {
     out
 }
 
+/// SHA-256 over the leaves of all records in order: for what touches no row.
+fn leaves_hash(state: &MapState) -> String {
+    let leaves = state.records.values().map(|record| hash::leaf(record).0);
+    let leaves: Vec<u8> = leaves.flatten().collect();
+    hex(&Sha256::digest(leaves))
+}
+
 fn summary(state: &MapState, tail: &Tail) -> Value {
     let families = FAMILIES.iter().map(|info| {
         let rows = state
@@ -72,6 +81,7 @@ fn summary(state: &MapState, tail: &Tail) -> Value {
         "epoch": script::epoch().to_string(),
         "secrets": { "hash": hex(&script::HASH_SECRET), "message_id": hex(&script::ID_SECRET) },
         "records": tail.position.0,
+        "leaves": leaves_hash(state),
         "last": { "position": tail.position.0, "time": tail.time.0, "leaf": tail.leaf.to_string() },
         "state_hash": state.state_hash().to_string(),
         "rows": families.collect::<serde_json::Map<_, _>>(),

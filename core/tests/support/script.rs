@@ -156,10 +156,13 @@ impl Script {
             ConversationKind::Single => [1],
             ConversationKind::Notification => [2],
         };
-        let key = letter.key.map(|key| {
-            self.key
-                .dedup(letter.from, key, &[&kind, letter.to.as_bytes()])
-        });
+        let key = [&message.key, &message.client_msg_id]
+            .into_iter()
+            .find(|key| !key.is_empty())
+            .map(|key| {
+                let conversation: [&[u8]; 2] = [&kind, letter.to.as_bytes()];
+                self.key.dedup(letter.from, key, &conversation)
+            });
         let digest = self.key.digest(&[
             letter.from.as_bytes(),
             letter.to.as_bytes(),
@@ -191,7 +194,6 @@ pub struct Letter<'a> {
     pub content_type: u32,
     pub notification_type: i32,
     pub options_off: Options,
-    pub key: Option<&'a str>,
 }
 
 impl<'a> Letter<'a> {
@@ -204,7 +206,6 @@ impl<'a> Letter<'a> {
             content_type: 101,
             notification_type: 0,
             options_off: Options(0),
-            key: None,
         }
     }
 
@@ -217,7 +218,6 @@ impl<'a> Letter<'a> {
             content_type: 1400,
             notification_type: 1,
             options_off: Options(0b1000),
-            key: None,
         }
     }
 }
@@ -307,22 +307,16 @@ fn chats(script: &mut Script) {
     let http = Surface::NativeHttp;
     script.clock += 60_000;
     script.send(2, http, &Letter::chat(ZHANG, LI), text("你好"));
-    let keyed = Letter {
-        key: Some("key-1"),
-        ..Letter::chat(LI, ZHANG)
-    };
     let mut answer = text("hello");
     answer.key = "key-1".to_owned();
-    script.send(3, http, &keyed, answer.clone());
+    let mut other = text("something else");
+    other.key = "key-1".to_owned();
+    let chat = Letter::chat(LI, ZHANG);
+    script.send(3, http, &chat, answer.clone());
     // The same again, the same key for something else, the same key to somebody else.
-    script.send(3, http, &keyed, answer.clone());
-    script.send(3, http, &keyed, text("something else"));
-    let elsewhere = Letter {
-        to: LI,
-        from: LI,
-        ..keyed
-    };
-    script.send(3, Surface::NativeQuic, &elsewhere, answer);
+    script.send(3, http, &chat, answer.clone());
+    script.send(3, http, &chat, other);
+    script.send(3, Surface::NativeQuic, &Letter::chat(LI, LI), answer);
     // The clock goes back; a long text; a negative type and many options off.
     script.clock -= 5_000;
     let odd = Letter {
@@ -352,16 +346,16 @@ fn devices(script: &mut Script) {
 fn notices(script: &mut Script) {
     let v2 = Surface::OpenImV2;
     script.clock += 100;
-    let first = Letter {
-        key: Some("notice-1"),
-        ..Letter::notice(ZHANG)
-    };
-    script.send(1, v2, &first, notice(1));
-    script.send(1, v2, &first, notice(1));
+    script.send(1, v2, &Letter::notice(ZHANG), notice(1));
+    script.send(1, v2, &Letter::notice(ZHANG), notice(1));
     script.send(1, v2, &Letter::notice(NEWCOMER), notice(2));
     // The clock stands still: shown times run ahead. The receiver's log passes its first chain mark.
     for number in 3..=70 {
-        script.send(1, v2, &Letter::notice(ZHANG), notice(number));
+        let mut notice = notice(number);
+        if number % 2 == 1 {
+            notice.client_msg_id.clear();
+        }
+        script.send(1, v2, &Letter::notice(ZHANG), notice);
     }
     // An account with a device gets an echo.
     script.see(1, MANAGER, "console", 8);

@@ -31,8 +31,8 @@ pub fn hex(bytes: &[u8]) -> String {
 fn fields<T: Serialize + ?Sized>(value: &T) -> Value {
     fn tidy(value: Value) -> Value {
         match value {
-            // No list of numbers is so long but one of bytes.
-            Value::Array(list) if list.len() >= 8 && list.iter().all(Value::is_u64) => {
+            // No list of numbers is longer than a cursor but one of bytes.
+            Value::Array(list) if list.len() > 3 && list.iter().all(Value::is_u64) => {
                 let bytes = list.iter().map(|byte| byte.as_u64().unwrap());
                 let bytes: Vec<u8> = bytes.map(|byte| byte.try_into().unwrap()).collect();
                 Value::String(hex(&bytes))

@@ -1,0 +1,1 @@
+"""A second reading of docs/formats.md, independent of the program: it knows the page and nothing else."""
