@@ -1,6 +1,13 @@
 //! A log in a directory, with short ways to ask it things.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod batches;
+pub mod faults;
+pub mod oracle;
+pub mod plan;
+pub mod rows;
+pub mod world;
+
 use std::path::{Path, PathBuf};
 
 use waybill_core::body::{Body, Message};
