@@ -1,5 +1,7 @@
 //! The ledger in RocksDB: two families over one write-ahead log, one synced batch a commit.
 
+mod audit;
+
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
