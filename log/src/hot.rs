@@ -148,9 +148,9 @@ impl HotTable {
     }
 
     fn shard(&self, family: Family, key: &Key) -> &RwLock<Shard> {
-        // High bits choose the shard, low bits the slot in its map.
+        // The map takes the highest bits for its tags and the lowest for its slots: the shard must come from between.
         let hash = self.hasher.hash_one((family, *key));
-        &self.shards[(hash >> 58) as usize % SHARDS]
+        &self.shards[(hash >> 40) as usize % SHARDS]
     }
 
     /// Whether rows of the family are here at all.
@@ -179,24 +179,34 @@ impl HotTable {
     pub fn remember(&self, family: Family, key: &Key, value: &Value, ticket: Ticket) {
         let mut shard = self.shard(family, key).write();
         if shard.drops == ticket.0 && !shard.rows.contains_key(&(family, *key)) {
-            self.insert_clean(&mut shard, family, key, value.clone());
+            self.insert_clean(&mut shard, family, key, Some(value.clone()));
+        }
+    }
+
+    /// Keeps the knowledge that the database has no such row, on the same terms.
+    pub fn remember_absent(&self, family: Family, key: &Key, ticket: Ticket) {
+        let mut shard = self.shard(family, key).write();
+        if shard.drops == ticket.0 && !shard.rows.contains_key(&(family, *key)) {
+            self.insert_clean(&mut shard, family, key, None);
         }
     }
 
     /// Keeps a row that has just been appended to the database.
     pub fn appended(&self, family: Family, key: &Key, value: Value) {
         let mut shard = self.shard(family, key).write();
-        if !shard.rows.contains_key(&(family, *key)) {
-            self.insert_clean(&mut shard, family, key, value);
+        match shard.rows.get_mut(&(family, *key)) {
+            None => self.insert_clean(&mut shard, family, key, Some(value)),
+            Some(row) if row.change == 0 && row.value.is_none() => row.value = Some(value),
+            Some(_) => {}
         }
     }
 
-    fn insert_clean(&self, shard: &mut Shard, family: Family, key: &Key, value: Value) {
+    fn insert_clean(&self, shard: &mut Shard, family: Family, key: &Key, value: Option<Value>) {
         self.make_room(shard);
         shard.rows.insert(
             (family, *key),
             Row {
-                value: Some(value),
+                value,
                 change: 0,
                 used: AtomicBool::new(false),
                 queued: true,

@@ -179,8 +179,10 @@ impl State for ViewStore {
             None
         };
         let value = self.views.get(family, key)?;
-        if let (Some(ticket), Some(value), true) = (ticket, &value, cached) {
-            self.hot.remember(family, key, value, ticket);
+        match (ticket, &value) {
+            (Some(ticket), Some(value)) if cached => self.hot.remember(family, key, value, ticket),
+            (Some(ticket), None) if cached => self.hot.remember_absent(family, key, ticket),
+            _ => {}
         }
         Ok(value)
     }

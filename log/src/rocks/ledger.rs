@@ -24,6 +24,9 @@ const RECORDS: &str = "records";
 /// Position u64 big-endian → `opening ‖ body`.
 const BODIES: &str = "bodies";
 
+/// What a batch adds to the value of a put: type, family, lengths and a key.
+const PUT_BYTES: usize = 32;
+
 /// See the module.
 pub struct RocksLedger {
     db: DB,
@@ -143,7 +146,13 @@ impl Ledger for RocksLedger {
         durability: Durability,
     ) -> Result<(), StoreError> {
         let (record_family, body_family) = (self.family(RECORDS)?, self.family(BODIES)?);
-        let mut batch = WriteBatch::default();
+        let body_bytes = |record: &NewRecord| record.body.as_ref().map_or(0, Vec::len);
+        let bytes: usize = records
+            .iter()
+            .map(|record| record.bytes.len() + body_bytes(record))
+            .sum();
+        let mut batch =
+            WriteBatch::with_capacity_bytes(bytes + (2 * records.len() + erased.len()) * PUT_BYTES);
         for record in records {
             let key = record.position.0.to_be_bytes();
             batch.put_cf(record_family, key, &record.bytes);

@@ -3,7 +3,7 @@
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, Options,
 };
-use waybill_core::state::Writing;
+use waybill_core::state::{Family, FamilyInfo, Writing};
 
 use crate::config::LogConfig;
 use crate::error::StoreError;
@@ -91,17 +91,22 @@ impl Memory {
     }
 
     /// Options of one family of the views.
-    pub(super) fn views_family(&self, writing: Writing) -> Options {
+    pub(super) fn views_family(&self, info: &FamilyInfo) -> Options {
         let mut options = self.common();
         options.set_write_buffer_size(self.views_write_buffers / 2);
         options.set_max_write_buffer_number(3);
         options.set_compression_type(DBCompressionType::Lz4);
         smallest_at_the_bottom(&mut options);
-        let mut table = self.table(match writing {
+        let mut table = self.table(match info.writing {
             Writing::Appended => 8 * 1024,
             Writing::Updated => 4 * 1024,
         });
         table.set_bloom_filter(10.0, false);
+        if info.family == Family::Dedup {
+            // Asked for with every key, and nearly always in vain.
+            options.set_memtable_whole_key_filtering(true);
+            options.set_memtable_prefix_bloom_ratio(0.05);
+        }
         options.set_block_based_table_factory(&table);
         options
     }

@@ -22,6 +22,9 @@ const MARK_KEY: &[u8] = b"mark";
 /// Version u32, whole u8, then epoch 16, position u64, leaf 32 when anything is applied; big-endian.
 const MARK_BYTES: usize = 4 + 1 + 16 + 8 + 32;
 
+/// An effect in a batch, about: type, family, lengths, key and a short value.
+const EFFECT_BYTES: usize = 64;
+
 /// See the module.
 pub struct RocksViews {
     db: DB,
@@ -36,7 +39,7 @@ impl RocksViews {
         let options = memory.views();
         let families = FAMILIES
             .iter()
-            .map(|info| ColumnFamilyDescriptor::new(info.name, memory.views_family(info.writing)));
+            .map(|info| ColumnFamilyDescriptor::new(info.name, memory.views_family(info)));
         let db = match access {
             Access::Write => DB::open_cf_descriptors(&options, path, families),
             Access::Read => DB::open_cf_descriptors_read_only(&options, path, families, false),
@@ -109,7 +112,7 @@ impl Views for RocksViews {
     }
 
     fn write(&self, effects: &[Effect], mark: Option<&Mark>) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
+        let mut batch = WriteBatch::with_capacity_bytes(effects.len() * EFFECT_BYTES);
         // Looked up once each: effects come sorted by family.
         let mut last: Option<(Family, &ColumnFamily)> = None;
         for effect in effects {
