@@ -7,7 +7,7 @@
 //! | [`openloop`] | operations at planned times, latency from the plan |
 //! | [`window`], [`latency`], [`process`] | closed loops: the measured time, its histogram, its cost |
 //! | [`stats`], [`table`], [`progress`] | medians of interleaved rounds; how results look |
-//! | [`engine`] | Waybill's engine in this process, without a network |
+//! | [`engine`], [`life`] | Waybill's engine in this process, without a network; the life of a data directory |
 //! | [`yardstick`] | the fixed yardstick that goals are shares of |
 //! | [`compare`] | the systems compared, and the runner that gives them turns |
 //! | [`http1`], [`wire`], [`child`], [`rng`], [`error`] | connections, servers, randomness, failures |
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod error;
 pub mod http1;
 pub mod latency;
+pub mod life;
 pub mod manifest;
 pub mod openloop;
 pub mod process;

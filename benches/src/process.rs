@@ -14,6 +14,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Usage {
     /// User and system time, in seconds, resolution 10 ms.
     pub cpu_seconds: f64,
+    /// Memory it holds, in KiB.
+    pub rss_kib: u64,
     /// The most memory it ever held, in KiB.
     pub peak_rss_kib: u64,
     /// Bytes handed to the block layer.
@@ -24,13 +26,11 @@ impl Usage {
     /// The reading of `pid`.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         Some(Self {
             cpu_seconds: cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
-            peak_rss_kib: labelled(
-                &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
-                "VmHWM:",
-            )
-            .unwrap_or(0),
+            rss_kib: labelled(&status, "VmRSS:").unwrap_or(0),
+            peak_rss_kib: labelled(&status, "VmHWM:").unwrap_or(0),
             written_bytes: fs::read_to_string(format!("/proc/{pid}/io"))
                 .ok()
                 .and_then(|text| labelled(&text, "write_bytes:"))
@@ -51,16 +51,18 @@ impl Usage {
             .filter_map(|&pid| Self::of(pid))
             .fold(Self::default(), |sum, one| Self {
                 cpu_seconds: sum.cpu_seconds + one.cpu_seconds,
+                rss_kib: sum.rss_kib + one.rss_kib,
                 peak_rss_kib: sum.peak_rss_kib + one.peak_rss_kib,
                 written_bytes: sum.written_bytes + one.written_bytes,
             })
     }
 
-    /// What was used between `earlier` and this reading; the peak is this reading's.
+    /// What was used between `earlier` and this reading; memory is this reading's.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
             cpu_seconds: (self.cpu_seconds - earlier.cpu_seconds).max(0.0),
+            rss_kib: self.rss_kib,
             peak_rss_kib: self.peak_rss_kib,
             written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
         }
