@@ -7,28 +7,24 @@ use waybill_core::codec;
 use waybill_core::command::{Ask, Command, Stamped, Unknown};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Fact, MessageSent, Options, Revoked, pack_cursors};
-use waybill_core::hash::{self, Domain, HashKey};
+use waybill_core::hash;
 use waybill_core::id::{
-    ConversationSeq, DeviceNo, Digest, Hash, KeyedHash, Opening, Position, Seq, Time, UserNo,
+    ConversationSeq, DeviceNo, Digest, Hash, KeyedHash, Position, Seq, Time, UserNo,
 };
-use waybill_core::message_id::{CLIENT_ORDINAL, MessageIdKey, MessageRef};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::{Record, Surface};
-use waybill_core::state::{
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, ProfileRow, RegistrationRow, Row, RowKey, SettingsKey, SettingsRow, TokenCutRow,
-    TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
-};
 
 use super::script::{self, HASH_SECRET, ID_SECRET};
+use super::{vector_hashes, vector_rows};
 
+/// Bytes as hexadecimal text.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A value's fields as JSON: byte strings as hexadecimal text, numbers as numbers.
-fn fields<T: Serialize + ?Sized>(value: &T) -> Value {
+pub fn fields<T: Serialize + ?Sized>(value: &T) -> Value {
     fn tidy(value: Value) -> Value {
         match value {
             // No list of numbers is longer than a cursor but one of bytes.
@@ -66,14 +62,14 @@ pub fn all() -> Value {
         "bodies": bodies(),
         "commands": commands().iter().map(vector).collect::<Vec<_>>(),
         "answers": answers().iter().map(vector).collect::<Vec<_>>(),
-        "rows": rows(),
-        "conversation_keys": conversation_keys(),
-        "commitments": commitments(),
-        "leafs": leafs(),
-        "chains": chains(),
-        "keyed_hashes": keyed_hashes(),
-        "dedup_keys": dedup_keys(),
-        "message_ids": message_ids(),
+        "rows": vector_rows::rows(),
+        "conversation_keys": vector_rows::conversation_keys(),
+        "commitments": vector_hashes::commitments(),
+        "leafs": vector_hashes::leafs(),
+        "chains": vector_hashes::chains(),
+        "keyed_hashes": vector_hashes::keyed_hashes(),
+        "dedup_keys": vector_hashes::dedup_keys(),
+        "message_ids": vector_hashes::message_ids(),
     })
 }
 
@@ -126,11 +122,13 @@ fn plain() -> Value {
     )
 }
 
-fn wide_hash() -> Hash {
+/// A hash that looks like none.
+pub fn wide_hash() -> Hash {
     Hash(std::array::from_fn(|at| 0xff - at as u8))
 }
 
-fn keyed(first: u8) -> KeyedHash {
+/// A keyed hash that looks like none.
+pub fn keyed(first: u8) -> KeyedHash {
     KeyedHash(std::array::from_fn(|at| first.wrapping_add(at as u8)))
 }
 
@@ -418,277 +416,4 @@ fn answers() -> Vec<Answer> {
     ];
     answers.extend(refusals.map(Err));
     answers
-}
-
-fn row<R: Row>(key: R::Key, parts: Value, row: &R) -> Value {
-    json!({
-        "family": R::FAMILY.name(),
-        "number": R::FAMILY as u8,
-        "key": hex(key.key().as_slice()),
-        "key_parts": parts,
-        "hex": hex(&row.encode()),
-        "value": fields(row),
-    })
-}
-
-fn rows() -> Value {
-    let settings = [
-        (SettingsKey::Genesis, SettingsRow::Genesis(script::epoch())),
-        (SettingsKey::Rules, SettingsRow::Rules(1)),
-        (
-            SettingsKey::Policy,
-            SettingsRow::Policy(Policy {
-                unknown_receiver: UnknownReceiver::Refuse,
-            }),
-        ),
-        (SettingsKey::Users, SettingsRow::Users(UserNo(300))),
-    ];
-    let mut rows: Vec<Value> = settings
-        .iter()
-        .map(|(key, value)| row(*key, json!([*key as u8]), value))
-        .collect();
-    rows.extend(directory_rows());
-    rows.extend(token_rows());
-    rows.extend(log_rows());
-    Value::Array(rows)
-}
-
-fn directory_rows() -> Vec<Value> {
-    let position = Position(251);
-    let user = UserNo(258);
-    let number = json!([258]);
-    let device = |device, seq| DeviceRow {
-        device: DeviceNo(device),
-        id: keyed(device as u8),
-        platform: 2,
-        reached: Seq(seq),
-        heard: position,
-    };
-    let devices = DevicesRow {
-        last: DeviceNo(70),
-        devices: vec![device(1, 0), device(70, 1_000)],
-    };
-    let profile = Profile {
-        nickname: "张三".to_owned(),
-        face_url: "http://www.head.com".to_owned(),
-        rest: String::new(),
-    };
-    let id = "李四".to_owned();
-    let name = DeviceNameRow {
-        position,
-        id: "phone".to_owned(),
-    };
-    vec![
-        row(
-            keyed(1),
-            json!([hex(&keyed(1).0)]),
-            &UserIdRow { position, user },
-        ),
-        row(user, number.clone(), &UserRow { position, id }),
-        row(user, number.clone(), &RegistrationRow { position }),
-        row(user, number.clone(), &ProfileRow { position, profile }),
-        row(user, number, &devices),
-        row((user, DeviceNo(513)), json!([258, 513]), &name),
-    ]
-}
-
-fn token_rows() -> Vec<Value> {
-    let token = TokenRow {
-        position: Position(300),
-        user: UserNo(2),
-        platform: 8,
-        expires: Time(1_707_776_000_000),
-        revoked: None,
-    };
-    let revoked = TokenRow {
-        revoked: Some(Position(301)),
-        ..token
-    };
-    let cuts = TokenCutRow {
-        all: Position(9),
-        platforms: vec![(1, Position(10)), (255, Position(300))],
-    };
-    let parts = |hash: KeyedHash| json!([hex(&hash.0)]);
-    vec![
-        row(keyed(5), parts(keyed(5)), &token),
-        row(keyed(6), parts(keyed(6)), &revoked),
-        row(UserNo(2), json!([2]), &cuts),
-        row(UserNo(3), json!([3]), &TokenCutRow::default()),
-    ]
-}
-
-fn log_rows() -> Vec<Value> {
-    let conversation = Conversation::single(UserNo(9), UserNo(3));
-    let session = Conversation::Notification {
-        account: UserNo(9),
-        receiver: UserNo(3),
-    };
-    let head = UserHeadRow {
-        head: Seq(64),
-        floor: Seq(1),
-        chain: wide_hash(),
-    };
-    let entry = UserLogRow {
-        position: Position(1_000),
-        kind: EntryKind::Message,
-        message: None,
-        conversation_seq: ConversationSeq(4),
-        ahead_ms: 0,
-        mark: None,
-    };
-    let marked = UserLogRow {
-        message: Some(Position(990)),
-        ahead_ms: 1_000,
-        mark: Some(wide_hash()),
-        ..entry
-    };
-    let end = ConversationRow {
-        head: ConversationSeq(4),
-        last: Position(1_000),
-        last_time: Time(1_700_000_000_000),
-    };
-    let said = ConversationLogRow {
-        position: Position(1_000),
-        ahead_ms: 3,
-        changed_by: None,
-    };
-    let erased = ConversationLogRow {
-        changed_by: Some(Position(1_001)),
-        ..said
-    };
-    let position = Position(1_001);
-    vec![
-        row(UserNo(3), json!([3]), &head),
-        row((UserNo(3), Seq(63)), json!([3, 63]), &entry),
-        row((UserNo(3), Seq(64)), json!([3, 64]), &marked),
-        row(conversation, json!([fields(&conversation)]), &end),
-        row(
-            (conversation, ConversationSeq(4)),
-            json!([fields(&conversation), 4]),
-            &said,
-        ),
-        row(
-            (session, ConversationSeq(5)),
-            json!([fields(&session), 5]),
-            &erased,
-        ),
-        row(
-            keyed(7),
-            json!([hex(&keyed(7).0)]),
-            &DedupRow {
-                position: Position(1_000),
-            },
-        ),
-        row(Position(1_000), json!([1_000]), &ErasedRow { position }),
-    ]
-}
-
-fn conversation_keys() -> Value {
-    let conversations = [
-        Conversation::single(UserNo(300), UserNo(2)),
-        Conversation::single(UserNo(2), UserNo(2)),
-        Conversation::Notification {
-            account: UserNo(300),
-            receiver: UserNo(2),
-        },
-    ];
-    let vector = |conversation: &Conversation| json!({ "conversation": fields(conversation), "key": hex(&conversation.key()) });
-    conversations.iter().map(vector).collect()
-}
-
-fn commitments() -> Value {
-    let texts: [&[u8]; 3] = [b"", b"hello", &[0xff; 100]];
-    let opening = Opening(script::ascending());
-    let vector = |body: &&[u8]| {
-        let commitment = hash::commitment(&opening, body).to_string();
-        json!({ "opening": hex(&opening.0), "body": hex(body), "commitment": commitment })
-    };
-    texts.iter().map(vector).collect()
-}
-
-fn leafs() -> Value {
-    let texts: [&[u8]; 3] = [b"", b"abc", &[1, 2, 3]];
-    let vector =
-        |text: &&[u8]| json!({ "record": hex(text), "leaf": hash::leaf(text).to_string() });
-    texts.iter().map(vector).collect()
-}
-
-fn chains() -> Value {
-    let user = UserNo(258);
-    let start = hash::chain_start(&script::epoch(), user);
-    let (one, two) = (hash::leaf(b"one"), hash::leaf(b"two"));
-    let first = hash::chain_link(&start, Seq(1), 1, &one, &one);
-    let second = hash::chain_link(&first, Seq(2), 1, &two, &one);
-    let link = |seq: u64, delivering: Hash, message: Hash, chain: Hash| {
-        json!({
-            "seq": seq, "kind": 1, "delivering": delivering.to_string(),
-            "message": message.to_string(), "chain": chain.to_string(),
-        })
-    };
-    json!({
-        "epoch": script::epoch().to_string(),
-        "user": 258,
-        "start": start.to_string(),
-        "links": [link(1, one, one, first), link(2, two, one, second)],
-    })
-}
-
-fn keyed_hashes() -> Value {
-    let key = HashKey::new(&HASH_SECRET);
-    let cases: [(Domain, &[&[u8]]); 6] = [
-        (Domain::User, &[b"openIM123456"]),
-        (Domain::User, &["李四".as_bytes()]),
-        (Domain::Device, &[b"18712345678", b"phone"]),
-        (Domain::Token, &[b"android token"]),
-        (Domain::Conversation, &[&[2], b"18712345678"]),
-        (Domain::Request, &[b"any", b"", b"parts"]),
-    ];
-    let vector = |(domain, parts): &(Domain, &[&[u8]])| {
-        json!({
-            "domain": *domain as u8,
-            "parts": parts.iter().map(|part| hex(part)).collect::<Vec<_>>(),
-            "hash": key.hash(*domain, parts).to_string(),
-        })
-    };
-    cases.iter().map(vector).collect()
-}
-
-fn dedup_keys() -> Value {
-    let key = HashKey::new(&HASH_SECRET);
-    let vector = |kind: u8, receiver: &str| {
-        let dedup = key.dedup("openIM123456", "notice-1", &[&[kind], receiver.as_bytes()]);
-        json!({
-            "sender": "openIM123456", "key": "notice-1", "kind": kind, "receiver": receiver,
-            "hash": dedup.to_string(),
-        })
-    };
-    json!([
-        vector(1, "18712345678"),
-        vector(2, "18712345678"),
-        vector(2, "李四")
-    ])
-}
-
-fn message_ids() -> Value {
-    let key = MessageIdKey::new(&ID_SECRET);
-    let message = |epoch, partition, position, ordinal| MessageRef {
-        epoch,
-        partition,
-        position: Position(position),
-        ordinal,
-    };
-    let messages = [
-        message(0x0011, 0x2233, 0x4455_6677_8899_aabb, 0xccdd_eeff),
-        message(1, 0, 1, 0),
-        message(1, 0, 10_000_000, 0),
-        message(1, 0, 10_000_000, CLIENT_ORDINAL),
-        message(2, 1, 0, 12),
-    ];
-    let vector = |message: &MessageRef| {
-        json!({
-            "epoch": message.epoch, "partition": message.partition, "position": message.position.0,
-            "ordinal": message.ordinal, "id": key.id(message),
-        })
-    };
-    messages.iter().map(vector).collect()
 }

@@ -1,0 +1,193 @@
+//! The golden vectors of the views: a row or two of every family.
+
+use serde_json::{Value, json};
+use waybill_core::body::Profile;
+use waybill_core::conversation::Conversation;
+use waybill_core::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
+use waybill_core::policy::{Policy, UnknownReceiver};
+use waybill_core::state::{
+    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
+    ErasedRow, ProfileRow, RegistrationRow, Row, RowKey, SettingsKey, SettingsRow, TokenCutRow,
+    TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+};
+
+use super::script;
+use super::vectors::{fields, hex, keyed, wide_hash};
+
+fn row<R: Row>(key: R::Key, parts: Value, row: &R) -> Value {
+    json!({
+        "family": R::FAMILY.name(),
+        "number": R::FAMILY as u8,
+        "key": hex(key.key().as_slice()),
+        "key_parts": parts,
+        "hex": hex(&row.encode()),
+        "value": fields(row),
+    })
+}
+
+/// All rows.
+pub fn rows() -> Value {
+    let settings = [
+        (SettingsKey::Genesis, SettingsRow::Genesis(script::epoch())),
+        (SettingsKey::Rules, SettingsRow::Rules(1)),
+        (
+            SettingsKey::Policy,
+            SettingsRow::Policy(Policy {
+                unknown_receiver: UnknownReceiver::Refuse,
+            }),
+        ),
+        (SettingsKey::Users, SettingsRow::Users(UserNo(300))),
+    ];
+    let mut rows: Vec<Value> = settings
+        .iter()
+        .map(|(key, value)| row(*key, json!([*key as u8]), value))
+        .collect();
+    rows.extend(directory_rows());
+    rows.extend(token_rows());
+    rows.extend(log_rows());
+    Value::Array(rows)
+}
+
+fn directory_rows() -> Vec<Value> {
+    let position = Position(251);
+    let user = UserNo(258);
+    let number = json!([258]);
+    let device = |device, seq| DeviceRow {
+        device: DeviceNo(device),
+        id: keyed(device as u8),
+        platform: 2,
+        reached: Seq(seq),
+        heard: position,
+    };
+    let devices = DevicesRow {
+        last: DeviceNo(70),
+        devices: vec![device(1, 0), device(70, 1_000)],
+    };
+    let profile = Profile {
+        nickname: "张三".to_owned(),
+        face_url: "http://www.head.com".to_owned(),
+        rest: String::new(),
+    };
+    let id = "李四".to_owned();
+    let name = DeviceNameRow {
+        position,
+        id: "phone".to_owned(),
+    };
+    vec![
+        row(
+            keyed(1),
+            json!([hex(&keyed(1).0)]),
+            &UserIdRow { position, user },
+        ),
+        row(user, number.clone(), &UserRow { position, id }),
+        row(user, number.clone(), &RegistrationRow { position }),
+        row(user, number.clone(), &ProfileRow { position, profile }),
+        row(user, number, &devices),
+        row((user, DeviceNo(513)), json!([258, 513]), &name),
+    ]
+}
+
+fn token_rows() -> Vec<Value> {
+    let token = TokenRow {
+        position: Position(300),
+        user: UserNo(2),
+        platform: 8,
+        expires: Time(1_707_776_000_000),
+        revoked: None,
+    };
+    let revoked = TokenRow {
+        revoked: Some(Position(301)),
+        ..token
+    };
+    let cuts = TokenCutRow {
+        all: Position(9),
+        platforms: vec![(1, Position(10)), (255, Position(300))],
+    };
+    let parts = |hash: KeyedHash| json!([hex(&hash.0)]);
+    vec![
+        row(keyed(5), parts(keyed(5)), &token),
+        row(keyed(6), parts(keyed(6)), &revoked),
+        row(UserNo(2), json!([2]), &cuts),
+        row(UserNo(3), json!([3]), &TokenCutRow::default()),
+    ]
+}
+
+fn log_rows() -> Vec<Value> {
+    let conversation = Conversation::single(UserNo(9), UserNo(3));
+    let session = Conversation::Notification {
+        account: UserNo(9),
+        receiver: UserNo(3),
+    };
+    let head = UserHeadRow {
+        head: Seq(64),
+        floor: Seq(1),
+        chain: wide_hash(),
+    };
+    let entry = UserLogRow {
+        position: Position(1_000),
+        kind: EntryKind::Message,
+        message: None,
+        conversation_seq: ConversationSeq(4),
+        ahead_ms: 0,
+        mark: None,
+    };
+    let marked = UserLogRow {
+        message: Some(Position(990)),
+        ahead_ms: 1_000,
+        mark: Some(wide_hash()),
+        ..entry
+    };
+    let end = ConversationRow {
+        head: ConversationSeq(4),
+        last: Position(1_000),
+        last_time: Time(1_700_000_000_000),
+    };
+    let said = ConversationLogRow {
+        position: Position(1_000),
+        ahead_ms: 3,
+        changed_by: None,
+    };
+    let erased = ConversationLogRow {
+        changed_by: Some(Position(1_001)),
+        ..said
+    };
+    let position = Position(1_001);
+    vec![
+        row(UserNo(3), json!([3]), &head),
+        row((UserNo(3), Seq(63)), json!([3, 63]), &entry),
+        row((UserNo(3), Seq(64)), json!([3, 64]), &marked),
+        row(conversation, json!([fields(&conversation)]), &end),
+        row(
+            (conversation, ConversationSeq(4)),
+            json!([fields(&conversation), 4]),
+            &said,
+        ),
+        row(
+            (session, ConversationSeq(5)),
+            json!([fields(&session), 5]),
+            &erased,
+        ),
+        row(
+            keyed(7),
+            json!([hex(&keyed(7).0)]),
+            &DedupRow {
+                position: Position(1_000),
+            },
+        ),
+        row(Position(1_000), json!([1_000]), &ErasedRow { position }),
+    ]
+}
+
+/// Conversations as keys.
+pub fn conversation_keys() -> Value {
+    let conversations = [
+        Conversation::single(UserNo(300), UserNo(2)),
+        Conversation::single(UserNo(2), UserNo(2)),
+        Conversation::Notification {
+            account: UserNo(300),
+            receiver: UserNo(2),
+        },
+    ];
+    let vector = |conversation: &Conversation| json!({ "conversation": fields(conversation), "key": hex(&conversation.key()) });
+    conversations.iter().map(vector).collect()
+}
