@@ -3,20 +3,30 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`config`], [`secrets`] | what an operator can set; what is made at the first start |
-//! | [`auth`] | from tokens to principals |
-//! | [`error`] | the one table of errors |
+//! | [`server`] | the whole: starts everything, stops in order |
+//! | [`service`] | what can be asked, whatever the transport |
+//! | [`http`], [`quic`] | the transports; `/v1` is below `http` |
 //! | [`openim`] | the v2 dialect: requests, checks, answers |
+//! | [`auth`] | from tokens to principals |
 //! | [`registry`] | who is connected |
-//! | [`telemetry`] | log lines and metrics |
+//! | [`error`] | the one table of errors |
+//! | [`config`], [`secrets`], [`tls`] | what an operator can set; what is made at the first start; certificates |
+//! | [`ops`], [`telemetry`] | health, metrics, log lines |
+//! | [`shutdown`] | the words with which the server stops |
 
 pub mod auth;
 pub mod config;
+mod content;
 pub mod error;
 pub mod http;
 pub mod openim;
+pub mod ops;
+pub mod quic;
+mod random;
 pub mod registry;
 pub mod secrets;
+pub mod server;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use waybill_core::id::KeyedHash;
 
 /// How many parts the table has, so that connections of different users rarely wait for each other.
 const SHARDS: usize = 32;
@@ -53,6 +54,10 @@ pub struct Identity {
     pub platform: u8,
     /// How it came.
     pub transport: Transport,
+    /// Keyed hash of its token.
+    pub token: KeyedHash,
+    /// Whether the user is a business account, which polls for many: only the server's bound holds for it.
+    pub business: bool,
 }
 
 /// Why a connection is not taken.
@@ -110,8 +115,8 @@ impl Registry {
         }))
     }
 
-    /// Takes a connection in. A connection of the same device over the same transport is asked to end: after a broken
-    /// network the server learns of the old one's death last. Long polls do not supersede each other.
+    /// Takes a connection in. An older one of the same device over the same transport is asked to end: after a broken
+    /// network the server learns of its death last. So a connection may come in only when it is sure who it is.
     ///
     /// # Errors
     /// When a bound is reached or the server is stopping.
@@ -121,35 +126,31 @@ impl Registry {
             return Err(Full::Stopping);
         }
         let mut shard = self.shard(&identity.user).lock();
-        let entries = shard.entry(identity.user.as_str().into()).or_default();
-        let superseded = |entry: &Entry| {
-            let other = &entry.identity;
-            identity.transport != Transport::LongPoll
-                && !identity.device.is_empty()
-                && (other.transport, &other.device) == (identity.transport, &identity.device)
-        };
-        let staying = entries.iter().filter(|entry| !superseded(entry)).count();
-        if staying >= inner.max_per_user {
+        let entries = shard
+            .get(identity.user.as_str())
+            .map_or(&[][..], Vec::as_slice);
+        let staying = |entry: &&Entry| entry.is_live() && !entry.is_of(&identity);
+        if !identity.business && entries.iter().filter(staying).count() >= inner.max_per_user {
             return Err(Full::User);
         }
         if inner.open.fetch_add(1, Ordering::Relaxed) >= inner.max {
             inner.open.fetch_sub(1, Ordering::Relaxed);
-            if entries.is_empty() {
-                shard.remove(identity.user.as_str());
-            }
             return Err(Full::Server);
         }
-        for entry in entries.iter().filter(|entry| superseded(entry)) {
-            close(entry, CloseReason::Superseded);
+        for entry in entries.iter().filter(|entry| entry.is_of(&identity)) {
+            entry.end(CloseReason::Superseded);
         }
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = watch::channel(None);
         let identity = Arc::new(identity);
-        entries.push(Entry {
-            number,
-            identity: Arc::clone(&identity),
-            close: sender,
-        });
+        shard
+            .entry(identity.user.as_str().into())
+            .or_default()
+            .push(Entry {
+                number,
+                identity: Arc::clone(&identity),
+                close: sender,
+            });
         Ok(Registration {
             registry: self.clone(),
             number,
@@ -173,6 +174,11 @@ impl Registry {
         self.close_where(user, reason, |identity| identity.platform == platform)
     }
 
+    /// Asks a user's connections that came with one token to end; returns how many there were.
+    pub fn close_token(&self, user: &str, token: KeyedHash, reason: CloseReason) -> usize {
+        self.close_where(user, reason, |identity| identity.token == token)
+    }
+
     fn close_where(
         &self,
         user: &str,
@@ -183,7 +189,7 @@ impl Registry {
         let entries = shard.get(user).map_or(&[][..], Vec::as_slice);
         let mut count = 0;
         for entry in entries.iter().filter(|entry| which(&entry.identity)) {
-            close(entry, reason);
+            entry.end(reason);
             count += 1;
         }
         count
@@ -194,7 +200,7 @@ impl Registry {
         self.0.stopping.send_replace(true);
         for shard in &self.0.shards {
             for entry in shard.lock().values().flatten() {
-                close(entry, CloseReason::Stopping);
+                entry.end(CloseReason::Stopping);
             }
         }
     }
@@ -224,15 +230,28 @@ impl Registry {
     }
 }
 
-/// The first reason stays.
-fn close(entry: &Entry, reason: CloseReason) {
-    entry.close.send_if_modified(|closed| {
-        let first = closed.is_none();
-        if first {
-            *closed = Some(reason);
-        }
-        first
-    });
+impl Entry {
+    /// Whether it was not asked to end yet.
+    fn is_live(&self) -> bool {
+        self.close.borrow().is_none()
+    }
+
+    /// Whether it is of the same device, over the same transport. Connections without a device are all different.
+    fn is_of(&self, other: &Identity) -> bool {
+        let own = &self.identity;
+        !own.device.is_empty() && (own.transport, &own.device) == (other.transport, &other.device)
+    }
+
+    /// Asks it to end. The first reason stays.
+    fn end(&self, reason: CloseReason) {
+        self.close.send_if_modified(|closed| {
+            let first = closed.is_none();
+            if first {
+                *closed = Some(reason);
+            }
+            first
+        });
+    }
 }
 
 impl Registration {
@@ -243,13 +262,9 @@ impl Registration {
     }
 
     /// Returns when the connection should end.
-    pub async fn closed(&mut self) -> CloseReason {
-        match self
-            .close
-            .wait_for(Option::is_some)
-            .await
-            .map(|reason| *reason)
-        {
+    pub async fn closed(&self) -> CloseReason {
+        let mut close = self.close.clone();
+        match close.wait_for(Option::is_some).await.map(|reason| *reason) {
             Ok(Some(reason)) => reason,
             // The table itself is gone: so is the server.
             _ => CloseReason::Stopping,
@@ -286,6 +301,8 @@ mod tests {
             device: device.to_owned(),
             platform: 1,
             transport,
+            token: KeyedHash([7; 16]),
+            business: false,
         }
     }
 
@@ -306,18 +323,33 @@ mod tests {
         assert_eq!(registry.count(), 2);
         let _fourth = registry.open(quic("c", "1")).unwrap();
         assert_eq!(registry.of_user("a").len(), 1);
+        let registry = Registry::new(3, 1);
+        let business = || Identity {
+            business: true,
+            ..quic("oa", "")
+        };
+        let _held = [(); 3].map(|()| registry.open(business()).unwrap());
+        assert_eq!(registry.open(business()).err(), Some(Full::Server));
     }
 
     #[tokio::test]
     async fn connections_are_closed_by_user_device_and_platform() {
         let registry = Registry::new(10, 10);
-        let mut one = registry.open(quic("a", "1")).unwrap();
-        let mut two = registry.open(quic("a", "2")).unwrap();
+        let one = registry.open(quic("a", "1")).unwrap();
+        let two = registry.open(quic("a", "2")).unwrap();
         let other = registry.open(quic("b", "1")).unwrap();
         assert_eq!(registry.close_device("a", "1", CloseReason::Revoked), 1);
         assert_eq!(one.closed().await, CloseReason::Revoked);
         assert_eq!(two.close_reason(), None);
         assert_eq!(registry.close_platform("a", 2, CloseReason::Revoked), 0);
+        assert_eq!(
+            registry.close_token("a", KeyedHash([8; 16]), CloseReason::Revoked),
+            0
+        );
+        assert_eq!(
+            registry.close_token("b", KeyedHash([7; 16]), CloseReason::Superseded),
+            1
+        );
         assert_eq!(registry.close_user("a", CloseReason::Superseded), 2);
         assert_eq!(two.closed().await, CloseReason::Superseded);
         assert_eq!(
@@ -325,33 +357,42 @@ mod tests {
             CloseReason::Revoked,
             "the first reason stays"
         );
-        assert_eq!(other.close_reason(), None);
+        assert_eq!(other.close_reason(), Some(CloseReason::Superseded));
         assert_eq!(registry.close_user("nobody", CloseReason::Revoked), 0);
     }
 
     #[tokio::test]
-    async fn a_device_that_comes_again_supersedes_itself_even_at_the_bound() {
+    async fn a_device_that_comes_again_takes_its_own_place() {
         let registry = Registry::new(10, 1);
-        let mut old = registry.open(quic("a", "1")).unwrap();
+        let old = registry.open(quic("a", "1")).unwrap();
         let new = registry.open(quic("a", "1")).unwrap();
-        assert_eq!(old.closed().await, CloseReason::Superseded);
+        assert_eq!(
+            old.closed().await,
+            CloseReason::Superseded,
+            "also at the bound"
+        );
         assert_eq!(new.close_reason(), None);
+        assert_eq!(registry.open(quic("a", "2")).err(), Some(Full::User));
         drop(old);
         assert_eq!(registry.of_user("a").len(), 1);
-        let registry = Registry::new(10, 2);
+
+        let registry = Registry::new(10, 5);
+        let other = registry.open(quic("a", "2")).unwrap();
         let poll = registry
             .open(identity("a", "1", Transport::LongPoll))
             .unwrap();
-        let _second = registry
-            .open(identity("a", "1", Transport::LongPoll))
-            .unwrap();
-        assert_eq!(poll.close_reason(), None);
+        let nameless = registry.open(quic("a", "")).unwrap();
+        let _new = registry.open(quic("a", "1")).unwrap();
+        let _second_nameless = registry.open(quic("a", "")).unwrap();
+        for stays in [&other, &poll, &nameless] {
+            assert_eq!(stays.close_reason(), None, "{:?}", stays.identity());
+        }
     }
 
     #[tokio::test]
     async fn a_stopping_server_takes_no_more() {
         let registry = Registry::new(10, 10);
-        let mut one = registry.open(quic("a", "1")).unwrap();
+        let one = registry.open(quic("a", "1")).unwrap();
         registry.stop();
         assert_eq!(one.closed().await, CloseReason::Stopping);
         assert_eq!(registry.open(quic("b", "1")).err(), Some(Full::Stopping));

@@ -198,6 +198,14 @@ impl SecretDir {
         }
     }
 
+    /// A key of this server alone, which nothing stored depends on; made at random when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or has another length.
+    pub fn key<const LEN: usize>(&self, name: &str) -> Result<Redacted<[u8; LEN]>, SecretsError> {
+        key(self, name, false, "has the wrong length").map(Redacted::new)
+    }
+
     /// The admin token written at an earlier start, if any.
     ///
     /// # Errors
@@ -402,6 +410,12 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("must be 32 bytes"), "{error}");
+        dir.create("own", b"short").unwrap();
+        assert!(dir.key::<64>("own").is_err());
+        assert_eq!(
+            dir.key::<64>("mine").unwrap().expose(),
+            dir.key::<64>("mine").unwrap().expose()
+        );
         dir.create(ADMIN_TOKEN, b" \n").unwrap();
         assert!(dir.admin_token().is_err());
         dir.replace(ADMIN_TOKEN, &[b'a'; 70_000]).unwrap();

@@ -61,7 +61,10 @@ fn fault(path: &Path, error: &PemError) -> TlsError {
         PemError::Io(error) => error.to_string(),
         _ => "is no PEM file".to_owned(),
     };
-    TlsError::File { path: path.to_owned(), what }
+    TlsError::File {
+        path: path.to_owned(),
+        what,
+    }
 }
 
 /// The cryptography of all TLS here.
@@ -89,7 +92,10 @@ mod tests {
 
     fn written(cert: &str, key: &str) -> (tempfile::TempDir, Tls) {
         let dir = tempfile::tempdir().unwrap();
-        let tls = Tls { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
+        let tls = Tls {
+            cert: dir.path().join("cert.pem"),
+            key: dir.path().join("key.pem"),
+        };
         std::fs::write(&tls.cert, cert).unwrap();
         std::fs::write(&tls.key, key).unwrap();
         (dir, tls)
@@ -105,7 +111,10 @@ mod tests {
         let (cert, key) = made();
         let (_dir, tls) = written(&cert, &key);
         let config = for_http(Identity::read(&tls).unwrap()).unwrap();
-        assert_eq!(config.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(
+            config.alpn_protocols,
+            [b"h2".to_vec(), b"http/1.1".to_vec()]
+        );
     }
 
     #[test]
@@ -120,10 +129,22 @@ mod tests {
             let error = Identity::read(&tls).err().unwrap().to_string();
             assert!(error.contains(named), "{error}");
         }
-        let tls = Tls { cert: "no/such.pem".into(), key: "no/such.key".into() };
-        assert!(Identity::read(&tls).err().unwrap().to_string().contains("no/such.pem"));
+        let tls = Tls {
+            cert: "no/such.pem".into(),
+            key: "no/such.key".into(),
+        };
+        assert!(
+            Identity::read(&tls)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("no/such.pem")
+        );
         let (_, other) = made();
         let (_dir, tls) = written(&cert, &other);
-        assert!(for_http(Identity::read(&tls).unwrap()).is_err(), "a key of another certificate");
+        assert!(
+            for_http(Identity::read(&tls).unwrap()).is_err(),
+            "a key of another certificate"
+        );
     }
 }

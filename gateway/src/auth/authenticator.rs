@@ -113,7 +113,7 @@ impl Authenticator {
             if known.is_current(revocations) {
                 return Ok(Arc::clone(&known.principal));
             }
-            return match self.look_up(&known.hash) {
+            return match self.look_up(&known.principal.token) {
                 Ok(_) => {
                     known.refreshed(revocations);
                     Ok(Arc::clone(&known.principal))
@@ -133,6 +133,14 @@ impl Authenticator {
         Ok(Arc::clone(&verified.principal))
     }
 
+    /// Whether a token that was good is still.
+    ///
+    /// # Errors
+    /// When it was revoked, or the state of tokens cannot be read.
+    pub fn still_stands(&self, token: &KeyedHash) -> Result<(), Error> {
+        self.look_up(token).map(|_| ())
+    }
+
     fn verified(&self, claims: Claims, hash: KeyedHash, number: UserNo, seen_at: u64) -> Verified {
         let role = if self.is_manager(&claims.user) {
             Role::Business
@@ -146,9 +154,9 @@ impl Authenticator {
                 platform: platform_number(&claims.platform),
                 expires: claims.expires,
                 user: claims.user,
+                token: hash,
             }),
             not_before: claims.not_before,
-            hash,
             seen_at: AtomicU64::new(seen_at),
         }
     }

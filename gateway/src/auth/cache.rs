@@ -5,16 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
-use waybill_core::id::KeyedHash;
-
 use super::principal::Principal;
+use parking_lot::RwLock;
 
 /// What is remembered of a token with a good signature.
 pub(super) struct Verified {
     pub principal: Arc<Principal>,
     pub not_before: u64,
-    pub hash: KeyedHash,
     /// The count of revocations when its state was last looked up.
     pub seen_at: AtomicU64,
 }
@@ -87,7 +84,7 @@ impl Verified {
 
 #[cfg(test)]
 mod tests {
-    use waybill_core::id::UserNo;
+    use waybill_core::id::{KeyedHash, UserNo};
 
     use super::*;
     use crate::auth::Role;
@@ -99,11 +96,11 @@ mod tests {
             role: Role::User,
             platform: 1,
             expires: 0,
+            token: KeyedHash([0; 16]),
         };
         Arc::new(Verified {
             principal: Arc::new(principal),
             not_before: 0,
-            hash: KeyedHash([0; 16]),
             seen_at: AtomicU64::new(0),
         })
     }

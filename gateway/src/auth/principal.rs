@@ -1,6 +1,6 @@
 //! The one who acts, as every service call takes it.
 
-use waybill_core::id::UserNo;
+use waybill_core::id::{KeyedHash, UserNo};
 
 /// What kind of caller it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Principal {
     pub platform: u8,
     /// When the token ends, in seconds since the Unix epoch.
     pub expires: u64,
+    /// Keyed hash of the token.
+    pub token: KeyedHash,
 }
 
 impl Principal {
@@ -73,6 +75,7 @@ mod tests {
             role,
             platform: 1,
             expires: 0,
+            token: KeyedHash([0; 16]),
         }
     }
 

@@ -142,7 +142,7 @@ const KEYS: &[Key] = &[
         name: "memory_mib",
         kind: Kind::Number,
         help: "memory of the process, from which caches and buffers follow (default 1024)",
-        set: |config, value| number(value, 128, 1 << 20).map(|mib| config.memory_mib = mib),
+        set: |config, value| number(value, 192, 1 << 20).map(|mib| config.memory_mib = mib),
     },
     Key {
         name: "recovery.records",

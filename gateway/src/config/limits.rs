@@ -13,7 +13,8 @@ pub struct LimitKey {
     pub min: u64,
     /// Largest value taken: the hard cap.
     pub max: u64,
-    pub(super) get: fn(&Limits) -> u64,
+    /// Reads it.
+    pub get: fn(&Limits) -> u64,
     pub(super) set: fn(&mut Limits, u64),
 }
 
@@ -58,7 +59,7 @@ limits! {
     json_depth: 32, 4 => 64;
     /// Most header lines of an HTTP request.
     headers: 64, 8 => 256;
-    /// Longest header block of an HTTP request.
+    /// Longest header block of an HTTP/2 request; one of HTTP/1 has 64 KiB.
     header_bytes: 16 * KIB, 8 * KIB => 64 * KIB;
     /// Entries of a page when the caller names no limit.
     page_entries: 200, 1 => 1_000;

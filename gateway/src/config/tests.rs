@@ -130,7 +130,7 @@ fn every_problem_is_reported_at_once_with_its_key() {
     );
     for expected in [
         "colour: is not known",
-        "memory_mib: must be a whole number from 128",
+        "memory_mib: must be a whole number from 192",
         "listen.http: must be an address",
         "limits.http_body_bytes: must be a whole number from 4096 to 8388608",
         "limits.frobs: is not known",
@@ -180,7 +180,7 @@ fn bad_values_are_refused() {
         ),
         ("openim.token_days = 0", "from 1 to 36500"),
         (
-            "memory_mib = 128\nrecovery.mib = 48",
+            "memory_mib = 192\nrecovery.mib = 49",
             "a quarter of memory_mib",
         ),
         ("log = \"=,=\"", "is no filter"),

@@ -64,7 +64,10 @@ impl Admission {
             inner.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::Total);
         }
-        let mut admitted = Admitted { admission: self.clone(), address: None };
+        let mut admitted = Admitted {
+            admission: self.clone(),
+            address: None,
+        };
         if let Some(address) = counted(address) {
             let mut by_address = inner.by_address.lock();
             let count = by_address.entry(address).or_insert(0);
@@ -119,7 +122,10 @@ mod tests {
         let admission = Admission::new(4, 2);
         let one = admission.admit(ip("192.0.2.1")).unwrap();
         let _two = admission.admit(ip("::ffff:192.0.2.1")).unwrap();
-        assert_eq!(admission.admit(ip("192.0.2.1")).err(), Some(Refused::Address));
+        assert_eq!(
+            admission.admit(ip("192.0.2.1")).err(),
+            Some(Refused::Address)
+        );
         let _three = admission.admit(ip("192.0.2.2")).unwrap();
         drop(one);
         let _four = admission.admit(ip("192.0.2.1")).unwrap();
@@ -131,10 +137,14 @@ mod tests {
     fn a_network_of_ipv6_counts_as_one_and_loopback_not_at_all() {
         let admission = Admission::new(100, 1);
         let _held = admission.admit(ip("2001:db8:1:2::1")).unwrap();
-        assert_eq!(admission.admit(ip("2001:db8:1:2:ffff::9")).err(), Some(Refused::Address));
+        assert_eq!(
+            admission.admit(ip("2001:db8:1:2:ffff::9")).err(),
+            Some(Refused::Address)
+        );
         let _other = admission.admit(ip("2001:db8:1:3::1")).unwrap();
-        let many: Vec<_> =
-            ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"].map(|t| admission.admit(ip(t)).unwrap()).into();
+        let many: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
+            .map(|t| admission.admit(ip(t)).unwrap())
+            .into();
         drop(many);
         assert_eq!(admission.0.open.load(Ordering::Relaxed), 2);
         assert_eq!(admission.0.by_address.lock().len(), 2);

@@ -29,8 +29,12 @@ where
         }
         _ => {}
     }
-    let too_large =
-        || Error::new(Kind::BodyTooLarge, format!("the body of the request is longer than {max} bytes"));
+    let too_large = || {
+        Error::new(
+            Kind::BodyTooLarge,
+            format!("the body of the request is longer than {max} bytes"),
+        )
+    };
     // A declared length is refused before a byte is read.
     if body.size_hint().lower() > max {
         return Err(too_large());
@@ -38,7 +42,10 @@ where
     match tokio::time::timeout(patience, collect(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Broken::TooLong)) => Err(too_large()),
-        Ok(Err(Broken::Off)) => Err(Error::new(Kind::Malformed, "the body of the request broke off")),
+        Ok(Err(Broken::Off)) => Err(Error::new(
+            Kind::Malformed,
+            "the body of the request broke off",
+        )),
         Err(_) => Err(Error::of(Kind::BodyTimeout)),
     }
 }
@@ -53,7 +60,9 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B, max: u64) -> Result
     let mut rest: Option<BytesMut> = None;
     let mut total: u64 = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Broken::Off)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Broken::Off)?.into_data() else {
+            continue;
+        };
         total = total.saturating_add(data.len() as u64);
         if total > max {
             return Err(Broken::TooLong);
@@ -99,7 +108,11 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             if self.pieces.is_empty() {
-                return if self.ends { Poll::Ready(None) } else { Poll::Pending };
+                return if self.ends {
+                    Poll::Ready(None)
+                } else {
+                    Poll::Pending
+                };
             }
             let piece = self.pieces.remove(0);
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece)))))
@@ -108,14 +121,20 @@ mod tests {
 
     async fn kind<B: Body<Data = Bytes> + Unpin>(body: B, max: u64) -> Kind {
         let patience = Duration::from_millis(20);
-        read(&HeaderMap::new(), body, max, patience).await.unwrap_err().kind
+        read(&HeaderMap::new(), body, max, patience)
+            .await
+            .unwrap_err()
+            .kind
     }
 
     #[tokio::test]
     async fn bodies_come_whole() {
         let headers = HeaderMap::new();
         let patience = Duration::from_secs(60);
-        let pieces = Pieces { pieces: vec![b"a", b"", b"bc", b"d"], ends: true };
+        let pieces = Pieces {
+            pieces: vec![b"a", b"", b"bc", b"d"],
+            ends: true,
+        };
         assert_eq!(read(&headers, pieces, 4, patience).await.unwrap(), "abcd");
         let full = Full::new(Bytes::from_static(b"abcd"));
         assert_eq!(read(&headers, full, 4, patience).await.unwrap(), "abcd");
@@ -123,15 +142,26 @@ mod tests {
 
     #[tokio::test]
     async fn long_slow_and_compressed_bodies_are_refused() {
-        assert_eq!(kind(Full::new(Bytes::from_static(b"abcde")), 4).await, Kind::BodyTooLarge);
-        let pieces = Pieces { pieces: vec![b"abc", b"de"], ends: false };
+        assert_eq!(
+            kind(Full::new(Bytes::from_static(b"abcde")), 4).await,
+            Kind::BodyTooLarge
+        );
+        let pieces = Pieces {
+            pieces: vec![b"abc", b"de"],
+            ends: false,
+        };
         assert_eq!(kind(pieces, 4).await, Kind::BodyTooLarge);
-        let pieces = Pieces { pieces: vec![b"abc"], ends: false };
+        let pieces = Pieces {
+            pieces: vec![b"abc"],
+            ends: false,
+        };
         assert_eq!(kind(pieces, 4).await, Kind::BodyTimeout);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
         let body = Full::new(Bytes::from_static(b"x"));
-        let error = read(&headers, body, 4, Duration::from_secs(60)).await.unwrap_err();
+        let error = read(&headers, body, 4, Duration::from_secs(60))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, Kind::Encoding);
     }
 }

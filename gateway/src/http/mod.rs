@@ -1,7 +1,14 @@
 //! HTTP: connections with their timers and bounds, and what is served over them.
 
+mod address;
 mod admission;
-pub mod body;
+mod app;
+mod body;
+mod call;
 pub mod listener;
 mod pace;
 pub mod respond;
+mod v1;
+
+pub use app::App;
+pub use call::{Answered, Call};

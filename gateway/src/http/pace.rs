@@ -210,10 +210,21 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(3_600);
 
-    fn paced(head: Duration, idle: Duration) -> (tokio::io::DuplexStream, Paced<tokio::io::DuplexStream>, Arc<Requests>) {
+    fn paced(
+        head: Duration,
+        idle: Duration,
+    ) -> (
+        tokio::io::DuplexStream,
+        Paced<tokio::io::DuplexStream>,
+        Arc<Requests>,
+    ) {
         let (near, far) = duplex(64);
         let requests = Arc::new(Requests::default());
-        (near, Paced::new(far, Arc::clone(&requests), Patience { head, idle }), requests)
+        (
+            near,
+            Paced::new(far, Arc::clone(&requests), Patience { head, idle }),
+            requests,
+        )
     }
 
     async fn times_out(stream: &mut Paced<tokio::io::DuplexStream>) {
@@ -243,7 +254,10 @@ mod tests {
         drop(requests.begin());
         near.write_all(b"G").await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 1);
-        assert_eq!(stream.read_deadline().map(|at| at > Instant::now() + SHORT), Some(true));
+        assert_eq!(
+            stream.read_deadline().map(|at| at > Instant::now() + SHORT),
+            Some(true)
+        );
     }
 
     #[tokio::test]

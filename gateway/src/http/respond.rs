@@ -32,7 +32,11 @@ pub fn json(status: u16, body: Vec<u8>) -> Response<Body> {
 #[must_use]
 pub fn error(error: &Error, options: &ProblemOptions<'_>) -> Response<Body> {
     let row = error.row();
-    let mut response = with(row.http, "application/problem+json", problem(error, options));
+    let mut response = with(
+        row.http,
+        "application/problem+json",
+        problem(error, options),
+    );
     retry_after(&mut response, error);
     response
 }
@@ -41,7 +45,9 @@ pub fn error(error: &Error, options: &ProblemOptions<'_>) -> Response<Body> {
 pub fn retry_after(response: &mut Response<Body>, error: &Error) {
     let seconds = error.row().retry_after;
     if seconds > 0 {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 

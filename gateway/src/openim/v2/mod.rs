@@ -2,5 +2,8 @@
 //! translates; what a message does is decided in the core.
 
 pub mod elements;
+mod handlers;
 pub mod reply;
 pub mod requests;
+
+pub use handlers::{answer, refuse};

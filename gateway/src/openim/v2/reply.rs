@@ -54,6 +54,20 @@ impl Reply {
         }
     }
 
+    /// No token was issued: the envelope of [`Reply::token`] with an error and an empty token.
+    #[must_use]
+    pub fn no_token(code: i32, text: &str, user_id: &str) -> Self {
+        let mut out = Vec::with_capacity(128);
+        code_and_text(&mut out, "{", code, text);
+        out.extend_from_slice(b",\"data\":{\"userID\":");
+        quote_into(&mut out, user_id);
+        out.extend_from_slice(b",\"token\":\"\",\"expiredTime\":0}}");
+        Self {
+            status: 200,
+            body: out,
+        }
+    }
+
     /// A token is valid until `expires`, in seconds since the Unix epoch; the original's capital E.
     #[must_use]
     pub fn parsed_token(expires: u64) -> Self {
@@ -140,6 +154,11 @@ mod tests {
                 Reply::token("u", "a.b.c", 5),
                 200,
                 r#"{"errCode":0,"errMsg":"","data":{"userID":"u","token":"a.b.c","expiredTime":5}}"#,
+            ),
+            (
+                Reply::no_token(802, "db failed", "u"),
+                200,
+                r#"{"errCode":802,"errMsg":"db failed","data":{"userID":"u","token":"","expiredTime":0}}"#,
             ),
             (
                 Reply::parsed_token(7),

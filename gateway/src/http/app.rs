@@ -1,0 +1,91 @@
+//! From a request to the surface that answers it: the native one under `/v1`, OpenIM's dialect everywhere else.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use tracing::{debug, info, warn};
+
+use super::call::{Answered, Call};
+use super::listener::Handler;
+use super::respond::Body;
+use super::{body, v1};
+use crate::openim::v2;
+use crate::service::Service;
+
+/// Answers the requests of the HTTP listeners.
+#[derive(Clone)]
+pub struct App {
+    service: Service,
+}
+
+impl App {
+    /// An application over a service.
+    #[must_use]
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
+        let (head, incoming) = request.into_parts();
+        let native = head.uri.path().starts_with("/v1/");
+        let limits = self.service.limits();
+        let patience = Duration::from_secs(limits.body_seconds);
+        let read = match head.method {
+            // Whatever a body says there is not asked for.
+            Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
+            _ => body::read(&head.headers, incoming, limits.http_body_bytes, patience).await,
+        };
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) if native => return v1::refuse(&error),
+            Err(error) => return v2::refuse(&error),
+        };
+        let call = Call {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query(),
+            headers: &head.headers,
+            body: &bytes,
+            peer,
+        };
+        if native {
+            v1::answer(&self.service, &call).await
+        } else {
+            v2::answer(&self.service, &call).await
+        }
+    }
+}
+
+impl Handler for App {
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let began = Instant::now();
+        let answered = self.answer(request, peer).await;
+        let took = began.elapsed();
+        let status = answered.response.status().as_u16();
+        self.service
+            .metrics()
+            .answered(answered.route, status, took);
+        say(&answered, status, took, peer);
+        answered.response
+    }
+}
+
+/// One line for each request, without what it said: failures of ours as warnings, refusals as information, the rest for
+/// whoever looks closely.
+fn say(answered: &Answered, status: u16, took: Duration, peer: SocketAddr) {
+    let route = answered.route.name();
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let operation_id = answered.operation_id.as_str();
+    match answered.kind.map(|kind| kind.row()) {
+        Some(row) if row.http >= 500 => {
+            warn!(route, status, took_us, operation_id, %peer, error = row.slug, "request failed");
+        }
+        Some(row) => {
+            info!(route, status, took_us, operation_id, %peer, error = row.slug, "request refused");
+        }
+        None => debug!(route, status, took_us, operation_id, %peer, "request answered"),
+    }
+}

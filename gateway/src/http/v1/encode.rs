@@ -1,0 +1,245 @@
+//! The JSON of the native surface. Contents are put in as they were written, byte for byte.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use waybill_core::body::{Message, OfflinePush};
+use waybill_core::fact::Options;
+
+use crate::service::{MessageView, Page, Place, SentMessage, View};
+
+/// `{serverMsgID, clientMsgID, time, receivers}`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent<'a> {
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: &'a str,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: &'a str,
+    time: u64,
+    receivers: [Receiver<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Receiver<'a> {
+    user: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
+}
+
+/// A pulled page.
+#[derive(Serialize)]
+pub struct PageBody<'a> {
+    epoch: String,
+    floor: u64,
+    head: u64,
+    entries: Vec<EntryBody<'a>>,
+    more: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryBody<'a> {
+    seq: u64,
+    time: u64,
+    kind: u8,
+    conversation: ConversationBody<'a>,
+    conversation_seq: u64,
+    sender: &'a str,
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: &'a str,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: &'a str,
+    #[serde(flatten)]
+    said: SaidBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ConversationBody<'a> {
+    kind: &'static str,
+    peer: &'a str,
+}
+
+/// A message found by its id or key.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageBody<'a> {
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: &'a str,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: &'a str,
+    time: u64,
+    sender: &'a str,
+    receivers: [Receiver<'a>; 1],
+    conversation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
+    #[serde(flatten)]
+    said: SaidBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SaidBody<'a> {
+    content_type: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    notification_type: i32,
+    /// `null` where the message was erased.
+    content: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    sender_nickname: &'a str,
+    #[serde(rename = "senderFaceURL", skip_serializing_if = "str::is_empty")]
+    sender_face_url: &'a str,
+    #[serde(rename = "senderPlatformID", skip_serializing_if = "is_zero")]
+    sender_platform: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_push: Option<PushBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct PushBody<'a> {
+    title: &'a str,
+    desc: &'a str,
+    ex: &'a str,
+    #[serde(rename = "iOSPushSound")]
+    ios_push_sound: &'a str,
+    #[serde(rename = "iOSBadgeCount")]
+    ios_badge_count: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// A kind of conversation, by name; one that this program does not know has its number.
+fn conversation_name(kind: u8) -> &'static str {
+    match kind {
+        1 => "single",
+        2 => "notification",
+        _ => "other",
+    }
+}
+
+impl<'a> From<&'a SentMessage> for Sent<'a> {
+    fn from(sent: &'a SentMessage) -> Self {
+        Self {
+            server_msg_id: &sent.server_msg_id,
+            client_msg_id: &sent.client_msg_id,
+            time: sent.time.0,
+            receivers: [Receiver {
+                user: &sent.receiver,
+                seq: sent.seq.map(|seq| seq.0),
+                new: sent.new_receiver,
+            }],
+        }
+    }
+}
+
+impl<'a> From<&'a Page> for PageBody<'a> {
+    fn from(page: &'a Page) -> Self {
+        Self {
+            epoch: page.epoch.to_string(),
+            floor: page.span.floor.0,
+            head: page.span.head.0,
+            entries: page.entries.iter().map(Into::into).collect(),
+            more: page.more,
+        }
+    }
+}
+
+impl<'a> From<&'a View> for EntryBody<'a> {
+    fn from(view: &'a View) -> Self {
+        let Place { kind, peer } = &view.place;
+        Self {
+            seq: view.seq.0,
+            time: view.time.0,
+            kind: view.kind,
+            conversation: ConversationBody {
+                kind: conversation_name(*kind),
+                peer,
+            },
+            conversation_seq: view.conversation_seq.0,
+            sender: &view.sender,
+            server_msg_id: &view.server_msg_id,
+            client_msg_id: &view.client_msg_id,
+            said: said(
+                view.content_type,
+                view.notification_type,
+                view.options_off,
+                view.message.as_ref(),
+            ),
+        }
+    }
+}
+
+impl<'a> From<&'a MessageView> for MessageBody<'a> {
+    fn from(view: &'a MessageView) -> Self {
+        Self {
+            server_msg_id: &view.server_msg_id,
+            client_msg_id: &view.client_msg_id,
+            time: view.time.0,
+            sender: &view.sender,
+            receivers: [Receiver {
+                user: &view.receiver,
+                seq: view.seq.map(|seq| seq.0),
+                new: None,
+            }],
+            conversation: conversation_name(view.place_kind),
+            position: view.position.map(|position| position.0),
+            said: said(
+                view.content_type,
+                view.notification_type,
+                view.options_off,
+                view.message.as_ref(),
+            ),
+        }
+    }
+}
+
+fn said(
+    content_type: u32,
+    notification_type: i32,
+    options_off: Options,
+    message: Option<&Message>,
+) -> SaidBody<'_> {
+    let text = |field: fn(&Message) -> &String| message.map_or("", |message| field(message));
+    SaidBody {
+        content_type,
+        notification_type,
+        // What was stored had been checked; were it no JSON, it would be shown as erased rather than break the page.
+        content: message.and_then(|message| serde_json::from_str(&message.content).ok()),
+        erased: message.is_none(),
+        sender_nickname: text(|message| &message.sender_nickname),
+        sender_face_url: text(|message| &message.sender_face_url),
+        sender_platform: message.map_or(0, |message| message.sender_platform),
+        options: options(options_off),
+        offline_push: message
+            .and_then(|message| message.offline_push.as_ref())
+            .map(push),
+    }
+}
+
+/// The options that are off, as OpenIM writes them; an absent one is on.
+fn options(off: Options) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let named = Options::NAMES.iter().filter(|(_, bit)| off.contains(*bit));
+    let map: serde_json::Map<_, _> = named
+        .map(|(name, _)| ((*name).to_owned(), false.into()))
+        .collect();
+    (!map.is_empty()).then_some(map)
+}
+
+fn push(push: &OfflinePush) -> PushBody<'_> {
+    PushBody {
+        title: &push.title,
+        desc: &push.desc,
+        ex: &push.ex,
+        ios_push_sound: &push.ios_push_sound,
+        ios_badge_count: push.ios_badge_count,
+    }
+}

@@ -1,0 +1,176 @@
+//! `/v1/messages`: send, and find again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use waybill_core::body::OfflinePush;
+use waybill_core::command::ConversationKind;
+use waybill_core::fact::Options;
+use waybill_core::id::Time;
+use waybill_core::record::Surface;
+
+use super::{Refusal, Result, encode, json, principal, segment};
+use crate::auth::Principal;
+use crate::content;
+use crate::error::{Error, Kind};
+use crate::http::address::Query;
+use crate::http::call::Call;
+use crate::http::respond;
+use crate::openim::v2::elements::CONTENT_OA_NOTIFICATION;
+use crate::service::{Outgoing, SentMessage, Service};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SendBody<'a> {
+    #[serde(borrow, default)]
+    sender: Cow<'a, str>,
+    #[serde(borrow)]
+    to: To<'a>,
+    content_type: i64,
+    #[serde(borrow)]
+    content: &'a RawValue,
+    #[serde(rename = "clientMsgID", borrow, default)]
+    client_msg_id: Cow<'a, str>,
+    #[serde(default)]
+    options: BTreeMap<String, bool>,
+    offline_push: Option<PushBody>,
+    #[serde(rename = "operationID", borrow, default)]
+    operation_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    sender_nickname: Cow<'a, str>,
+    #[serde(rename = "senderFaceURL", borrow, default)]
+    sender_face_url: Cow<'a, str>,
+    #[serde(rename = "senderPlatformID", default)]
+    sender_platform: i32,
+    create_time: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct To<'a> {
+    #[serde(borrow)]
+    user: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PushBody {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    desc: String,
+    #[serde(default)]
+    ex: String,
+    #[serde(rename = "iOSPushSound", default)]
+    ios_push_sound: String,
+    #[serde(rename = "iOSBadgeCount", default)]
+    ios_badge_count: bool,
+}
+
+/// `POST /v1/messages`
+pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
+    // The token first: who has none learns nothing of what would be accepted.
+    let principal = principal(service, call)?;
+    let body: SendBody<'_> = json(service, call)?;
+    let operation_id = body.operation_id.to_string();
+    match send_body(service, call, &principal, body).await {
+        Ok(sent) => answer(&encode::Sent::from(&sent)),
+        Err(error) => Err(Refusal {
+            operation_id,
+            ..Refusal::from(error)
+        }),
+    }
+}
+
+async fn send_body(
+    service: &Service,
+    call: &Call<'_>,
+    principal: &Principal,
+    body: SendBody<'_>,
+) -> std::result::Result<SentMessage, Error> {
+    let limits = service.limits();
+    let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
+    let content = body.content.get();
+    let checked = content::check(body.content_type, content, depth, limits.content_bytes)?;
+    let kind = match body.content_type {
+        CONTENT_OA_NOTIFICATION => ConversationKind::Notification,
+        _ => ConversationKind::Single,
+    };
+    let outgoing = Outgoing {
+        sender: &body.sender,
+        receiver: &body.to.user,
+        kind,
+        checked,
+        content,
+        client_msg_id: &body.client_msg_id,
+        key: call.idempotency_key()?,
+        operation_id: &body.operation_id,
+        sender_nickname: &body.sender_nickname,
+        sender_face_url: &body.sender_face_url,
+        sender_platform: body.sender_platform,
+        options_off: options_off(&body.options)?,
+        offline_push: body.offline_push.map(|push| OfflinePush {
+            title: push.title,
+            desc: push.desc,
+            ex: push.ex,
+            ios_push_sound: push.ios_push_sound,
+            ios_badge_count: push.ios_badge_count,
+        }),
+        created: body.create_time.map(Time),
+        address: call.peer.ip().to_string(),
+    };
+    service
+        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
+        .await
+}
+
+fn options_off(options: &BTreeMap<String, bool>) -> std::result::Result<Options, Error> {
+    let mut off = Options::default();
+    for (name, on) in options {
+        let option = Options::named(name).ok_or_else(|| {
+            let known: Vec<_> = Options::NAMES.iter().map(|(name, _)| *name).collect();
+            let detail = format!("{name:?} is no option; options are: {}", known.join(", "));
+            Error::at(Kind::InvalidField, "/options", detail)
+        })?;
+        if !on {
+            off = off.with(option);
+        }
+    }
+    Ok(off)
+}
+
+/// `GET /v1/messages/{serverMsgID}`
+pub(super) async fn get(service: &Service, call: &Call<'_>, id: &str) -> Result {
+    let principal = principal(service, call)?;
+    Query::read(call.query, &[])?;
+    let found = service.message(&principal, &segment(id)?).await?;
+    answer(&encode::MessageBody::from(&found))
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    messages: Vec<encode::MessageBody<'a>>,
+}
+
+/// `GET /v1/messages?sender=&clientMsgID=`
+pub(super) async fn find(service: &Service, call: &Call<'_>) -> Result {
+    let principal = principal(service, call)?;
+    let query = Query::read(call.query, &["sender", "clientMsgID"])?;
+    let key = query
+        .text("clientMsgID")
+        .ok_or_else(|| Error::at(Kind::InvalidField, "clientMsgID", "clientMsgID is missing"))?;
+    let found = service
+        .find(&principal, query.text("sender").unwrap_or(""), key)
+        .await?;
+    answer(&Found {
+        messages: found.iter().map(Into::into).collect(),
+    })
+}
+
+/// A good answer.
+pub(super) fn answer<T: Serialize>(body: &T) -> Result {
+    let bytes = serde_json::to_vec(body).map_err(|_| Error::of(Kind::Internal))?;
+    Ok(respond::json(200, bytes))
+}

@@ -1,0 +1,185 @@
+//! The native surface over HTTP: JSON, bearer tokens, RFC 9457 problems. Requests are read strictly: an unknown field is
+//! refused, so that a typing error does not go unnoticed.
+
+mod encode;
+mod log;
+mod messages;
+mod tokens;
+
+use std::sync::Arc;
+
+use hyper::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Response};
+
+use super::address;
+use super::call::{Answered, Call};
+use super::respond::{self, Body};
+use crate::auth::Principal;
+use crate::error::{Error, Kind, ProblemOptions};
+use crate::openim::go::scan;
+use crate::service::Service;
+use crate::telemetry::metrics::Route;
+
+/// What a handler gives: a response, or an error that becomes a problem.
+type Result<T = Response<Body>> = std::result::Result<T, Refusal>;
+
+/// An error on its way to a problem, with what a client of a log needs to go on.
+pub(super) struct Refusal {
+    error: Error,
+    operation_id: String,
+    span: Option<waybill_log::Span>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            operation_id: String::new(),
+            span: None,
+        }
+    }
+}
+
+/// A request that could not be read at all.
+pub(super) fn refuse(error: &Error) -> Answered {
+    Answered {
+        response: respond::error(error, &ProblemOptions::default()),
+        route: Route::Other,
+        operation_id: String::new(),
+        kind: Some(error.kind),
+    }
+}
+
+/// Answers a request below `/v1/`.
+pub(super) async fn answer(service: &Service, call: &Call<'_>) -> Answered {
+    let (route, result) = dispatch(service, call).await;
+    match result {
+        Ok(response) => Answered {
+            response,
+            route,
+            operation_id: String::new(),
+            kind: None,
+        },
+        Err(refusal) => refused(service, route, refusal),
+    }
+}
+
+fn refused(service: &Service, route: Route, refusal: Refusal) -> Answered {
+    let Refusal {
+        error,
+        operation_id,
+        span,
+    } = refusal;
+    let epoch = span.map(|_| service.epoch().to_string());
+    let options = ProblemOptions {
+        operation_id: Some(operation_id.as_str()).filter(|id| !id.is_empty()),
+        floor: span.map(|span| span.floor.0),
+        head: span.map(|span| span.head.0),
+        epoch: epoch.as_deref(),
+    };
+    let mut response = respond::error(&error, &options);
+    if response.status() == hyper::StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let kind = Some(error.kind);
+    Answered {
+        response,
+        route,
+        operation_id,
+        kind,
+    }
+}
+
+/// A path's template, and the answer.
+async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
+    let rest = call.path.strip_prefix("/v1/").unwrap_or("");
+    let mut parts = [""; 6];
+    let mut count = 0;
+    for segment in rest.split('/') {
+        let Some(part) = parts.get_mut(count) else {
+            return (Route::Other, Err(Error::of(Kind::NoRoute).into()));
+        };
+        *part = segment;
+        count += 1;
+    }
+    match &parts[..count] {
+        ["messages"] => match *call.method {
+            Method::POST => (Route::Send, messages::send(service, call).await),
+            Method::GET => (Route::FindMessage, messages::find(service, call).await),
+            _ => method(Route::Send, "GET, POST"),
+        },
+        ["messages", id] => match *call.method {
+            Method::GET => (Route::GetMessage, messages::get(service, call, id).await),
+            _ => method(Route::GetMessage, "GET"),
+        },
+        ["users", user, "log"] => match *call.method {
+            Method::GET => (Route::Pull, log::pull(service, call, user).await),
+            _ => method(Route::Pull, "GET"),
+        },
+        ["users", user, "devices", device, "cursor"] => match *call.method {
+            Method::PUT => (
+                Route::Cursor,
+                log::cursor(service, call, user, device).await,
+            ),
+            _ => method(Route::Cursor, "PUT"),
+        },
+        ["tokens"] => match *call.method {
+            Method::POST => (Route::IssueToken, tokens::issue(service, call).await),
+            Method::DELETE => (Route::RevokeTokens, tokens::revoke(service, call).await),
+            _ => method(Route::IssueToken, "POST, DELETE"),
+        },
+        ["me"] => match *call.method {
+            Method::GET => (Route::Me, tokens::me(service, call)),
+            _ => method(Route::Me, "GET"),
+        },
+        _ => (Route::Other, Err(Error::of(Kind::NoRoute).into())),
+    }
+}
+
+fn method(route: Route, allowed: &'static str) -> (Route, Result) {
+    // The one answer of the surface with a header of its own; it is a response, not an error, so that it can carry it.
+    let mut response = respond::error(&Error::of(Kind::Method), &ProblemOptions::default());
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    (route, Ok(response))
+}
+
+/// Who is calling.
+fn principal(service: &Service, call: &Call<'_>) -> Result<Arc<Principal>> {
+    let header = call
+        .header(&AUTHORIZATION)
+        .map_err(|_| Error::of(Kind::TokenMalformed))?;
+    if header.is_empty() {
+        return Err(Error::of(Kind::NoToken).into());
+    }
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        let text = "the Authorization header must be \"Bearer\" and a token";
+        return Err(Error::new(Kind::NoToken, text).into());
+    }
+    Ok(service.authenticate(token.trim())?)
+}
+
+/// Reads a body: one JSON object, nested no deeper than allowed, without unknown fields.
+fn json<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Result<T> {
+    let malformed = |text: String| Refusal::from(Error::new(Kind::Malformed, text));
+    let text = std::str::from_utf8(call.body)
+        .map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
+    // The parser below has no bound on nesting for parts that are kept as they are.
+    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
+    scan::first_value(text, depth).map_err(|error| malformed(format!("the body: {error}")))?;
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            Error::new(Kind::InvalidField, format!("the body: {error}")).into()
+        }
+        _ => malformed(format!("the body: {error}")),
+    })
+}
+
+/// The text of a path segment.
+fn segment(text: &str) -> Result<String> {
+    Ok(address::segment(text)?)
+}

@@ -1,0 +1,392 @@
+//! The endpoints of the v2 dialect: order of checks, statuses and texts as in the original, over the service.
+
+use std::borrow::Cow;
+
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Response};
+use waybill_core::body::OfflinePush;
+use waybill_core::command::{ConversationKind, Unknown};
+use waybill_core::fact::Options;
+use waybill_core::id::UserNo;
+use waybill_core::record::Surface;
+
+use super::elements::CONTENT_OA_NOTIFICATION;
+use super::reply::Reply;
+use super::requests::{
+    MANAGEMENT_SEND_MSG, ManagementSendMsg, PARSE_TOKEN, ParseToken, USER_REGISTER, USER_TOKEN,
+    UserRegister, UserToken,
+};
+use crate::auth::Principal;
+use crate::content::{self, Checked};
+use crate::error::{Error, Kind};
+use crate::http::respond::{self, Body};
+use crate::http::{Answered, Call};
+use crate::openim::go::bind::{BindError, Shape, Values, bind};
+use crate::service::{Issued, Outgoing, Registration, Service};
+use crate::telemetry::metrics::Route;
+use crate::telemetry::same_secret;
+
+/// The header that carries the token.
+const TOKEN: HeaderName = HeaderName::from_static("token");
+
+/// What a request came to, before it becomes a response.
+struct Outcome {
+    reply: Reply,
+    operation_id: String,
+    error: Option<Error>,
+}
+
+impl Outcome {
+    fn ok(reply: Reply, operation_id: &str) -> Self {
+        Self {
+            reply,
+            operation_id: operation_id.to_owned(),
+            error: None,
+        }
+    }
+
+    fn refused(reply: Reply, operation_id: &str, error: Error) -> Self {
+        Self {
+            reply,
+            operation_id: operation_id.to_owned(),
+            error: Some(error),
+        }
+    }
+}
+
+/// A request that could not be read at all.
+pub fn refuse(error: &Error) -> Answered {
+    let outcome = Outcome::refused(Reply::of(error), "", error.clone());
+    respond(outcome, Route::Other)
+}
+
+/// Answers a request of the dialect.
+pub async fn answer(service: &Service, call: &Call<'_>) -> Answered {
+    if call.method == Method::OPTIONS {
+        return respond(Outcome::ok(Reply::options(), ""), Route::Other);
+    }
+    if call.method != Method::POST {
+        return not_found();
+    }
+    let (outcome, route) = match call.path {
+        "/manager/send_msg" | "/msg/manage_send_msg" => (send(service, call).await, Route::V2Send),
+        "/auth/user_register" => (register(service, call).await, Route::V2Register),
+        "/auth/user_token" => (user_token(service, call).await, Route::V2Token),
+        "/auth/parse_token" => (parse_token(service, call), Route::V2ParseToken),
+        _ => return not_found(),
+    };
+    respond(outcome, route)
+}
+
+/// The answer of the original's framework to an unknown path and to a wrong method.
+fn not_found() -> Answered {
+    let mut response = respond::with(404, "text/plain", &b"404 page not found"[..]);
+    cors(response.headers_mut());
+    Answered {
+        response,
+        route: Route::Other,
+        operation_id: String::new(),
+        kind: Some(Kind::NoRoute),
+    }
+}
+
+fn respond(outcome: Outcome, route: Route) -> Answered {
+    let Outcome {
+        reply,
+        operation_id,
+        error,
+    } = outcome;
+    let mut response: Response<Body> = respond::with(reply.status, "application/json", reply.body);
+    cors(response.headers_mut());
+    if let Some(error) = &error {
+        respond::retry_after(&mut response, error);
+    }
+    Answered {
+        response,
+        route,
+        operation_id,
+        kind: error.map(|error| error.kind),
+    }
+}
+
+/// The headers that the original puts on every answer, for web pages of any origin; they carry no credentials.
+fn cors(headers: &mut HeaderMap) {
+    const ALL: HeaderValue = HeaderValue::from_static("*");
+    for name in [
+        "access-control-allow-origin",
+        "access-control-allow-methods",
+        "access-control-allow-headers",
+    ] {
+        headers.insert(HeaderName::from_static(name), ALL);
+    }
+    debug_assert!(headers.contains_key(CONTENT_TYPE));
+}
+
+fn token<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
+    call.header(&TOKEN)
+        .map_err(|_| Error::of(Kind::TokenMalformed))
+}
+
+/// `POST /manager/send_msg`, in the original's order: request, contentType, content, token, manager, receiver.
+async fn send(service: &Service, call: &Call<'_>) -> Outcome {
+    let request = match bound(service, call, &MANAGEMENT_SEND_MSG) {
+        Ok(values) => ManagementSendMsg(values),
+        Err(error) => return unbound("", error),
+    };
+    let operation_id = request.operation_id();
+    let limits = service.limits();
+    let checked = match content::check_object(
+        request.content_type(),
+        request.content(),
+        limits.content_bytes,
+    ) {
+        Ok(checked) => checked,
+        Err(error) => return Outcome::refused(Reply::of(&error), operation_id, error),
+    };
+    let principal = match token(call).and_then(|token| service.authenticate(token)) {
+        Ok(principal) => principal,
+        Err(error) => {
+            let reply = match error.kind {
+                // Not a bad token, and the caller should try again.
+                Kind::TokenState => Reply::of(&error),
+                _ => Reply::denied(400, "parse token failed"),
+            };
+            return Outcome::refused(reply, operation_id, error);
+        }
+    };
+    if !principal.is_business() {
+        let error = Error::of(Kind::Forbidden);
+        return Outcome::refused(Reply::denied(400, "not authorized"), operation_id, error);
+    }
+    let kind = match conversation(&request) {
+        Ok(kind) => kind,
+        Err((reply, error)) => return Outcome::refused(reply, operation_id, error),
+    };
+    match send_checked(service, call, &principal, &request, checked, kind).await {
+        Ok(reply) => Outcome::ok(reply, operation_id),
+        Err(error) => {
+            let reply = match error.row().v2_http {
+                200 => Reply::refused(error.row().v2, &error.detail, request.client_msg_id()),
+                _ => Reply::of(&error),
+            };
+            Outcome::refused(reply, operation_id, error)
+        }
+    }
+}
+
+async fn send_checked(
+    service: &Service,
+    call: &Call<'_>,
+    principal: &Principal,
+    request: &ManagementSendMsg<'_>,
+    checked: Checked,
+    kind: ConversationKind,
+) -> Result<Reply, Error> {
+    if request.is_online_only() {
+        return Err(Error::at(
+            Kind::NotOffered,
+            "isOnlineOnly",
+            "isOnlineOnly is not offered yet: nothing was sent",
+        ));
+    }
+    let mut options_off = Options::default();
+    if request.not_offline_push() {
+        options_off = options_off.with(Options::named("offlinePush").unwrap_or_default());
+    }
+    let outgoing = Outgoing {
+        sender: request.send_id(),
+        receiver: request.recv_id(),
+        kind,
+        checked,
+        content: request.content(),
+        client_msg_id: request.client_msg_id(),
+        key: &key(service, call, principal, request)?,
+        operation_id: request.operation_id(),
+        sender_nickname: request.sender_nickname(),
+        sender_face_url: request.sender_face_url(),
+        sender_platform: request.sender_platform(),
+        options_off,
+        offline_push: request.offline_push().map(|push| OfflinePush {
+            title: push.title().to_owned(),
+            desc: push.desc().to_owned(),
+            ex: push.ex().to_owned(),
+            ios_push_sound: push.ios_push_sound().to_owned(),
+            ios_badge_count: push.ios_badge_count(),
+        }),
+        created: None,
+        address: call.peer.ip().to_string(),
+    };
+    let prepared = service.prepare(principal, Surface::OpenImV2, outgoing)?;
+    let sent = service.send(prepared).await?;
+    Ok(Reply::sent(
+        &sent.server_msg_id,
+        &sent.client_msg_id,
+        sent.time.0,
+    ))
+}
+
+/// What makes this call a retry of another: the header; else the clientMsgID, which the service takes itself; else, for
+/// accounts configured so, the operationID.
+fn key<'r>(
+    service: &Service,
+    call: &'r Call<'_>,
+    principal: &Principal,
+    request: &'r ManagementSendMsg<'_>,
+) -> Result<Cow<'r, str>, Error> {
+    let key = call.idempotency_key()?;
+    if !key.is_empty() || !request.client_msg_id().is_empty() {
+        return Ok(Cow::Borrowed(key));
+    }
+    let account = service.config().manager(&principal.user);
+    if account.is_some_and(|account| account.operation_id_is_key) {
+        // An operationID may be longer than a key.
+        let hash = service.text_key("operationID", request.operation_id());
+        return Ok(Cow::Owned(hash));
+    }
+    Ok(Cow::Borrowed(""))
+}
+
+/// Which kind of conversation it is. 1400 is a notification whatever sessionType says. Groups do not exist here yet, so
+/// every group is an unknown one. The original lets a notification without a receiver fail in its queue; here it is
+/// refused like a message without one.
+fn conversation(request: &ManagementSendMsg<'_>) -> Result<ConversationKind, (Reply, Error)> {
+    let session_type = match request.content_type() {
+        CONTENT_OA_NOTIFICATION => 4,
+        _ => request.session_type(),
+    };
+    let nobody =
+        |text: &'static str| Err((Reply::denied(405, text), Error::new(Kind::NoReceiver, text)));
+    let refused = |error: Error| {
+        let reply = Reply::refused(error.row().v2, &error.detail, request.client_msg_id());
+        Err((reply, error))
+    };
+    match session_type {
+        1 | 4 if request.recv_id().is_empty() => nobody("recvID is a null string"),
+        1 => Ok(ConversationKind::Single),
+        4 => Ok(ConversationKind::Notification),
+        2 if request.group_id().is_empty() => nobody("groupID is a null string"),
+        2 | 3 => refused(Error::new(Kind::UnknownGroup, "db failed")),
+        _ => refused(Error::new(Kind::SessionType, "unknown sessionType")),
+    }
+}
+
+/// `POST /auth/user_register`: registers and issues a token in one call.
+async fn register(service: &Service, call: &Call<'_>) -> Outcome {
+    let request = match bound(service, call, &USER_REGISTER) {
+        Ok(values) => UserRegister(values),
+        Err(error) => return unbound(" BindJSON failed ", error),
+    };
+    let operation_id = request.operation_id();
+    if !knows_secret(service, request.secret()) {
+        let text = " params.Secret != config.Config.Secret ";
+        let reply = Reply::error(400, 401, text);
+        return Outcome::refused(reply, operation_id, Error::of(Kind::WrongSecret));
+    }
+    let registration = Registration {
+        user: request.user_id(),
+        nickname: request.nickname(),
+        face_url: request.face_url(),
+        rest: &request.rest(),
+    };
+    let registered = service
+        .register(UserNo(0), Surface::OpenImV2, registration)
+        .await;
+    if let Err(error) = registered {
+        let row = error.row();
+        let text = match error.kind {
+            Kind::AlreadyRegistered => format!("{operation_id}  UserRegister failed {error}"),
+            _ => error.to_string(),
+        };
+        return Outcome::refused(
+            Reply::error(row.v2_http, row.v2, &text),
+            operation_id,
+            error,
+        );
+    }
+    issue(service, request.user_id(), request.platform(), operation_id).await
+}
+
+/// `POST /auth/user_token`: of registered users only.
+async fn user_token(service: &Service, call: &Call<'_>) -> Outcome {
+    let request = match bound(service, call, &USER_TOKEN) {
+        Ok(values) => UserToken(values),
+        Err(error) => return unbound(" BindJSON failed ", error),
+    };
+    let operation_id = request.operation_id();
+    if !knows_secret(service, request.secret()) {
+        let text = format!("{operation_id} params.Secret != config.Config.Secret ");
+        let reply = Reply::error(400, 401, &text);
+        return Outcome::refused(reply, operation_id, Error::of(Kind::WrongSecret));
+    }
+    match service.is_registered(request.user_id()) {
+        Ok(true) => issue(service, request.user_id(), request.platform(), operation_id).await,
+        Ok(false) => {
+            let error = Error::of(Kind::UnknownUser);
+            let reply = Reply::no_token(error.row().v2, "db failed", request.user_id());
+            Outcome::refused(reply, operation_id, error)
+        }
+        Err(error) => Outcome::refused(Reply::of(&error), operation_id, error),
+    }
+}
+
+async fn issue(service: &Service, user: &str, platform: u8, operation_id: &str) -> Outcome {
+    let lifetime = service.token_lifetime();
+    let issued = service
+        .issue_token(
+            UserNo(0),
+            Surface::OpenImV2,
+            user,
+            platform,
+            lifetime,
+            Unknown::Refuse,
+        )
+        .await;
+    match issued {
+        Ok(Issued { user, minted, .. }) => {
+            let reply = Reply::token(&user, minted.token.expose(), minted.expires);
+            Outcome::ok(reply, operation_id)
+        }
+        Err(error) => Outcome::refused(Reply::of(&error), operation_id, error),
+    }
+}
+
+/// `POST /auth/parse_token`: until when the token in the header is valid.
+fn parse_token(service: &Service, call: &Call<'_>) -> Outcome {
+    let request = match bound(service, call, &PARSE_TOKEN) {
+        Ok(values) => ParseToken(values),
+        Err(error) => return unbound(" BindJSON failed ", error),
+    };
+    let operation_id = request.operation_id();
+    match token(call).and_then(|token| service.authenticate(token)) {
+        Ok(principal) => Outcome::ok(Reply::parsed_token(principal.expires), operation_id),
+        Err(error) => {
+            let text = format!("{operation_id} GetUserIDFromTokenExpireTime failed {error}");
+            Outcome::refused(Reply::error(400, 1001, &text), operation_id, error)
+        }
+    }
+}
+
+fn knows_secret(service: &Service, secret: &str) -> bool {
+    same_secret(
+        secret.as_bytes(),
+        service.openim_secret().expose().as_bytes(),
+    )
+}
+
+fn bound<'a>(
+    service: &Service,
+    call: &'a Call<'_>,
+    shape: &'static Shape,
+) -> Result<Values<'a>, BindError> {
+    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
+    bind(call.body, shape, depth)
+}
+
+fn unbound(prefix: &str, error: BindError) -> Outcome {
+    let kind = match error {
+        BindError::Syntax(_) | BindError::NotText => Kind::Malformed,
+        BindError::Type(_) | BindError::Rules(_) => Kind::InvalidField,
+    };
+    let text = format!("{prefix}{error}");
+    Outcome::refused(Reply::error(400, 400, &text), "", Error::new(kind, text))
+}

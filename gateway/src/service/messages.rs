@@ -1,0 +1,159 @@
+//! Finding a message: by the server's id, or by sender and key.
+
+use waybill_core::body::{Body, Message};
+use waybill_core::conversation::Conversation;
+use waybill_core::fact::{Fact, MessageSent, Options};
+use waybill_core::id::{Position, Seq, Time};
+use waybill_core::message_id::MessageRef;
+use waybill_core::outcome::StateError;
+use waybill_log::Opened;
+
+use super::pull::{Names, no_message, place_kind};
+use super::{PARTITION, Service, check};
+use crate::auth::Principal;
+use crate::error::{Error, Kind};
+
+/// A message, as its sender, its receiver or a manager sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// The server's id of the message.
+    pub server_msg_id: String,
+    /// The caller's id of the message, or the one derived for it.
+    pub client_msg_id: String,
+    /// The time shown on it.
+    pub time: Time,
+    /// Who it is from.
+    pub sender: String,
+    /// Who gets it.
+    pub receiver: String,
+    /// Its place in the receiver's log; for business roles.
+    pub seq: Option<Seq>,
+    /// Its place in the ledger; for business roles.
+    pub position: Option<Position>,
+    /// 1 single chat, 2 notification session.
+    pub place_kind: u8,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// The notice's type, 0 for anything else.
+    pub notification_type: i32,
+    /// Options that are switched off.
+    pub options_off: Options,
+    /// What was said; `None` when it was erased.
+    pub message: Option<Message>,
+}
+
+impl Service {
+    /// The message with this id. One that is not the caller's is told from none at all by nobody.
+    ///
+    /// # Errors
+    /// When there is none for this caller, or the log cannot be read.
+    pub async fn message(
+        &self,
+        principal: &Principal,
+        server_msg_id: &str,
+    ) -> Result<MessageView, Error> {
+        let unknown = || Error::of(Kind::UnknownMessage);
+        let MessageRef {
+            epoch,
+            partition,
+            position,
+            ordinal,
+        } = self.0.message_ids.open(server_msg_id).ok_or_else(unknown)?;
+        if (epoch, partition, ordinal) != (self.0.epoch.number(), PARTITION, 0) {
+            return Err(unknown());
+        }
+        let principal = principal.clone();
+        self.read(move |this| this.look(&principal, position))
+            .await?
+            .ok_or_else(unknown)
+    }
+
+    /// The messages that `sender` sent with this key: one for each conversation it was used in, the oldest first.
+    ///
+    /// # Errors
+    /// When the caller may not ask for this sender, or the log cannot be read.
+    pub async fn find(
+        &self,
+        principal: &Principal,
+        sender: &str,
+        key: &str,
+    ) -> Result<Vec<MessageView>, Error> {
+        let sender = if sender.is_empty() {
+            principal.user.as_str()
+        } else {
+            sender
+        };
+        check("sender", sender)?;
+        check("clientMsgID", key)?;
+        if !principal.may_act_for(sender) {
+            return Err(Error::at(
+                Kind::Forbidden,
+                "sender",
+                "this is another user's",
+            ));
+        }
+        let prefix = self.0.hash_key.dedup_prefix(sender, key);
+        let (principal, sender) = (principal.clone(), sender.to_owned());
+        self.read(move |this| {
+            let mut positions = this.0.reader.find(prefix)?;
+            positions.sort_unstable();
+            let mut found = Vec::with_capacity(positions.len());
+            for position in positions {
+                // Half of the hash is compared; the other half is the sender's own.
+                if let Some(view) = this.look(&principal, position)?
+                    && view.sender == sender
+                {
+                    found.push(view);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    fn look(
+        &self,
+        principal: &Principal,
+        position: Position,
+    ) -> Result<Option<MessageView>, StateError> {
+        let Some(Opened { record, body, .. }) = self.0.reader.open(position)? else {
+            return Ok(None);
+        };
+        let Fact::MessageSent(sent) = record.fact else {
+            return Ok(None);
+        };
+        let receiver = receiver(&sent);
+        let business = principal.is_business();
+        if !business && principal.number != sent.sender && principal.number != receiver {
+            return Ok(None);
+        }
+        let entry = self.0.reader.find_entry(receiver, position)?;
+        let (seq, row) = entry.ok_or_else(|| no_message(position))?;
+        let message = match body {
+            Some(Body::Message(message)) => Some(message),
+            _ => None,
+        };
+        let mut names = Names::default();
+        Ok(Some(MessageView {
+            server_msg_id: self.server_msg_id(position),
+            client_msg_id: self.client_msg_id(position, message.as_ref()),
+            time: Time(record.time.0.saturating_add(u64::from(row.ahead_ms))),
+            sender: names.find(self, sent.sender)?,
+            receiver: names.find(self, receiver)?,
+            seq: business.then_some(seq),
+            position: business.then_some(position),
+            place_kind: place_kind(&sent),
+            content_type: sent.content_type,
+            notification_type: sent.notification_type,
+            options_off: sent.options_off,
+            message,
+        }))
+    }
+}
+
+fn receiver(sent: &MessageSent) -> waybill_core::id::UserNo {
+    match sent.conversation {
+        Conversation::Notification { receiver, .. } => receiver,
+        single @ Conversation::Single { .. } => single.other(sent.sender),
+    }
+}

@@ -1,0 +1,328 @@
+//! What can be asked of the server, whatever the transport: send, pull, report, look up, tokens. Every call takes a
+//! [`Principal`] and checks here what it may do; transports only translate.
+
+mod accounts;
+mod cursors;
+mod messages;
+mod pull;
+mod quic;
+mod send;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tracing::error;
+use waybill_core::command::{Ask, Command, UserRef};
+use waybill_core::hash::{Domain, HashKey};
+use waybill_core::id::{Epoch, KeyedHash, Position, UserNo, check_id};
+use waybill_core::message_id::{CLIENT_ORDINAL, MessageIdKey, MessageRef};
+use waybill_core::outcome::{Outcome, StateError};
+use waybill_core::record::Surface;
+use waybill_log::{QueueHandle, Reader, Reply, WriterError};
+
+use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, TokenState};
+use crate::config::{Config, Limits};
+use crate::error::{Error, Kind};
+use crate::random;
+use crate::registry::Registry;
+use crate::telemetry::Secret;
+use crate::telemetry::metrics::{Metrics, Reason};
+
+pub use accounts::{Issued, Me, Registration, Which};
+pub use cursors::Cursors;
+pub use messages::MessageView;
+pub use pull::{Page, Place, Pulled, Span, View};
+pub use send::{Outgoing, Prepared, SentMessage};
+
+/// The only partition so far.
+const PARTITION: u16 = 0;
+
+/// Reads of more than a few entries that run at one time: each holds a thread and a page.
+const CONCURRENT_READS: usize = 32;
+
+/// What a service is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The log's readers.
+    pub reader: Reader,
+    /// The way to the writer.
+    pub queue: QueueHandle,
+    /// Makes and verifies tokens.
+    pub authenticator: Authenticator,
+    /// Who is connected.
+    pub registry: Registry,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The key of keyed hashes.
+    pub hash_key: HashKey,
+    /// The key of message ids.
+    pub message_ids: MessageIdKey,
+    /// What `/auth/*` asks for.
+    pub openim_secret: Secret,
+    /// The identity of the history.
+    pub epoch: Epoch,
+}
+
+/// The server, as transports see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    config: Arc<Config>,
+    reader: Reader,
+    /// `None` once the service is closed: then the writer can end.
+    queue: RwLock<Option<QueueHandle>>,
+    authenticator: Authenticator,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    hash_key: HashKey,
+    message_ids: MessageIdKey,
+    openim_secret: Secret,
+    epoch: Epoch,
+    cursors: Cursors,
+    reads: Semaphore,
+}
+
+/// The state of tokens, as the log has it.
+pub struct LogTokens(pub Reader);
+
+impl TokenState for LogTokens {
+    fn standing(&self, token: &KeyedHash) -> Result<Standing, StateUnavailable> {
+        match self.0.token(*token) {
+            Ok(Some(state)) if state.revoked => Ok(Standing::Revoked),
+            Ok(Some(state)) => Ok(Standing::Live(state.token.user)),
+            Ok(None) => Ok(Standing::Unknown),
+            Err(error) => {
+                error!(%error, "the state of a token cannot be read");
+                Err(StateUnavailable)
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Puts a service together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            config: parts.config,
+            reader: parts.reader,
+            queue: RwLock::new(Some(parts.queue)),
+            authenticator: parts.authenticator,
+            registry: parts.registry,
+            metrics: parts.metrics,
+            hash_key: parts.hash_key,
+            message_ids: parts.message_ids,
+            openim_secret: parts.openim_secret,
+            epoch: parts.epoch,
+            cursors: Cursors::default(),
+            reads: Semaphore::new(CONCURRENT_READS),
+        }))
+    }
+
+    /// Who calls with this token.
+    ///
+    /// # Errors
+    /// One of the kinds of token errors.
+    pub fn authenticate(&self, token: &str) -> Result<Arc<Principal>, Error> {
+        self.0
+            .authenticator
+            .authenticate(token, now_seconds())
+            .inspect_err(|error| {
+                let reason = error.row().slug;
+                self.0
+                    .metrics
+                    .auth_failures
+                    .get_or_create(&Reason { reason })
+                    .inc();
+            })
+    }
+
+    /// Whether the token behind a principal was not revoked since.
+    ///
+    /// # Errors
+    /// When it was, or the state of tokens cannot be read.
+    pub fn still_stands(&self, principal: &Principal) -> Result<(), Error> {
+        self.0.authenticator.still_stands(&principal.token)
+    }
+
+    /// The identity of the history.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.0.epoch
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The bounds of the edge.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.config.limits
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// What `/auth/*` asks for.
+    #[must_use]
+    pub fn openim_secret(&self) -> &Secret {
+        &self.0.openim_secret
+    }
+
+    /// A text that is too long for a key, as one: 32 hexadecimal digits. `about` keeps texts of different meaning apart.
+    #[must_use]
+    pub fn text_key(&self, about: &str, text: &str) -> String {
+        self.0
+            .hash_key
+            .hash(Domain::Request, &[about.as_bytes(), text.as_bytes()])
+            .to_string()
+    }
+
+    /// Lets go of the writer: whatever is asked from now on is answered with "stopping". What is under way is answered.
+    pub fn close(&self) {
+        self.0.queue.write().take();
+    }
+
+    fn queue(&self) -> Result<QueueHandle, Error> {
+        self.0
+            .queue
+            .read()
+            .clone()
+            .ok_or_else(|| Error::of(Kind::Stopping))
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_secs(self.limits().send_wait_seconds)
+    }
+
+    /// Has a command done.
+    pub(crate) async fn ask(
+        &self,
+        by: UserNo,
+        surface: Surface,
+        ask: Ask,
+    ) -> Result<Outcome, Error> {
+        let command = Command { by, surface, ask };
+        outcome(self.queue()?.ask(command, Some(self.deadline())).await)
+    }
+
+    fn user_hash(&self, id: &str) -> KeyedHash {
+        self.0.hash_key.hash(Domain::User, &[id.as_bytes()])
+    }
+
+    /// A user as commands name him.
+    fn user_ref(&self, pointer: &'static str, id: &str) -> Result<UserRef, Error> {
+        check(pointer, id)?;
+        let opening = waybill_core::id::Opening(random::bytes()?);
+        Ok(UserRef {
+            id: id.to_owned(),
+            hash: self.user_hash(id),
+            opening,
+        })
+    }
+
+    /// The number of the user in whose name the principal wants to act; an empty id is the principal's own.
+    fn acting_for(&self, principal: &Principal, user: &str) -> Result<UserNo, Error> {
+        if user.is_empty() || user == principal.user {
+            return Ok(principal.number);
+        }
+        if !principal.may_act_for(user) {
+            return Err(Error::new(Kind::Forbidden, "this is another user's"));
+        }
+        check("user", user)?;
+        let found = self
+            .0
+            .reader
+            .user_no(self.user_hash(user))
+            .map_err(unreadable)?;
+        found.ok_or_else(|| Error::of(Kind::UnknownUser))
+    }
+
+    /// The id of a message at this position.
+    fn server_msg_id(&self, position: Position) -> String {
+        self.message_id(position, 0)
+    }
+
+    /// The clientMsgID of a message whose caller gave none.
+    fn derived_client_msg_id(&self, position: Position) -> String {
+        self.message_id(position, CLIENT_ORDINAL)
+    }
+
+    fn message_id(&self, position: Position, ordinal: u32) -> String {
+        let epoch = self.0.epoch.number();
+        self.0.message_ids.id(&MessageRef {
+            epoch,
+            partition: PARTITION,
+            position,
+            ordinal,
+        })
+    }
+
+    /// Reads on a thread that may block, and no more at a time than fit.
+    async fn read<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> Result<T, StateError> + Send + 'static,
+    {
+        // The semaphore is never closed.
+        let _room = self
+            .0
+            .reads
+            .acquire()
+            .await
+            .map_err(|_| Error::of(Kind::Stopping))?;
+        let this = self.clone();
+        match tokio::task::spawn_blocking(move || read(&this)).await {
+            Ok(result) => result.map_err(unreadable),
+            Err(_) => Err(Error::of(Kind::Internal)),
+        }
+    }
+}
+
+/// Checks an id that a caller gave.
+fn check(pointer: &'static str, id: &str) -> Result<(), Error> {
+    check_id(id).map_err(|error| {
+        let name = pointer.rsplit('/').next().unwrap_or(pointer);
+        Error::at(Kind::InvalidId, pointer, format!("{name} {error}"))
+    })
+}
+
+/// What a reply of the writer means to a caller.
+fn outcome(reply: Reply) -> Result<Outcome, Error> {
+    match reply {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(refusal)) => Err(refusal.into()),
+        Err(WriterError::Busy | WriterError::Expired) => Err(Error::of(Kind::Busy)),
+        Err(WriterError::Stopped) => Err(Error::of(Kind::OutcomeUnknown)),
+    }
+}
+
+/// The log cannot be read: that is for operators, and a caller learns only that it is so.
+fn unreadable(error: StateError) -> Error {
+    error!(%error, "the log cannot be read");
+    Error::of(Kind::Internal)
+}
+
+/// Seconds since the Unix epoch.
+#[must_use]
+pub fn now_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

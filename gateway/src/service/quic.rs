@@ -1,0 +1,320 @@
+//! The service as connections of `waybill/1` see it: frames to calls, and answers to frames.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use waybill_core::command::ConversationKind;
+use waybill_core::id::{Seq, Time};
+use waybill_core::record::Surface;
+use waybill_core::wire::{
+    Bye, Code, Entry, Failure, Hello, MessageEntry, Outgoing as WireOutgoing, Place as WirePlace,
+    SentMessage as WireSent,
+};
+use waybill_log::Subscription;
+
+use super::{Outgoing, Page, Pulled, SentMessage, Service, View, check, now_seconds};
+use crate::auth::Principal;
+use crate::content;
+use crate::error::{Error, Kind};
+use crate::openim::v2::elements::CONTENT_OA_NOTIFICATION;
+use crate::quic::{Opened, Read, Service as QuicService, Slice, Ticket, Watch};
+use crate::registry::{CloseReason, Full, Identity, Registration, Transport};
+use crate::telemetry::metrics::TransportLabel;
+
+/// What the server knows of a connection.
+pub struct Session {
+    principal: Arc<Principal>,
+    /// Empty when the client named none.
+    device: String,
+    peer: SocketAddr,
+    /// Its place among the live connections, once it has joined.
+    live: OnceLock<Registration>,
+}
+
+impl QuicService for Service {
+    type Session = Session;
+    type Watch = Subscription;
+
+    async fn hello(
+        &self,
+        hello: Hello,
+        peer: SocketAddr,
+    ) -> Result<Opened<Self::Session>, Failure> {
+        let principal = self.authenticate(&hello.token).map_err(failure)?;
+        if !hello.device.id.is_empty() {
+            check("device", &hello.device.id).map_err(failure)?;
+        }
+        let span = self.span(&principal, "").map_err(failure)?;
+        Ok(Opened {
+            user: principal.user.clone(),
+            session: Session {
+                principal,
+                device: hello.device.id,
+                peer,
+                live: OnceLock::new(),
+            },
+            epoch: self.epoch(),
+            floor: span.floor,
+            head: span.head,
+            time: now(),
+        })
+    }
+
+    fn join(&self, session: &Session) -> Result<(), Failure> {
+        let principal = &session.principal;
+        let identity = Identity {
+            user: principal.user.clone(),
+            device: session.device.clone(),
+            platform: principal.platform,
+            transport: Transport::Quic,
+            token: principal.token,
+            business: principal.is_business(),
+        };
+        let live = self
+            .registry()
+            .open(identity)
+            .map_err(|full| failure(full.into()))?;
+        // A revocation between hello and join found no connection to end.
+        self.still_stands(principal).map_err(failure)?;
+        // A connection joins once.
+        let _ = session.live.set(live);
+        Ok(())
+    }
+
+    async fn pull(&self, session: &Session, read: &Read) -> Result<Slice, Failure> {
+        let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
+        let pulled = Service::pull(self, &session.principal, &read.user, read.after, limit);
+        match pulled.await.map_err(failure)? {
+            Pulled::Page(page) => {
+                let label = TransportLabel { transport: "quic" };
+                let count = page.entries.len() as u64;
+                self.metrics()
+                    .entries_pulled
+                    .get_or_create(&label)
+                    .inc_by(count);
+                Ok(slice(page))
+            }
+            Pulled::TooOld(span) => {
+                let text = format!("the log begins at {}; it ends at {}", span.floor, span.head);
+                Err(Failure::new(Code::TOO_OLD, text))
+            }
+            Pulled::Ahead(span) => {
+                let text = format!("the log ends at {}: yours is of another history", span.head);
+                Err(Failure::new(Code::AHEAD, text))
+            }
+        }
+    }
+
+    fn watch(&self, session: &Session, user: &str) -> Result<Subscription, Failure> {
+        Service::watch(self, &session.principal, user).map_err(failure)
+    }
+
+    fn send(&self, session: &Arc<Session>, message: WireOutgoing, ticket: Ticket) {
+        match prepared(self, session, &message) {
+            Ok(prepared) => self.submit(prepared, move |result| {
+                ticket.answer(result.map(sent).map_err(failure));
+            }),
+            Err(error) => ticket.answer(Err(failure(error))),
+        }
+    }
+
+    async fn acknowledge(&self, session: &Session, seq: Seq) -> Result<Seq, Failure> {
+        if session.device.is_empty() {
+            return Err(Failure::new(Code::NO_DEVICE, "the hello named no device"));
+        }
+        Service::acknowledge(
+            self,
+            &session.principal,
+            Surface::NativeQuic,
+            "",
+            &session.device,
+            seq,
+        )
+        .await
+        .map_err(failure)
+    }
+
+    async fn ended(&self, session: &Session) -> Bye {
+        let skew = self.limits().clock_skew_seconds;
+        let expires = session.principal.expires.saturating_add(skew);
+        let left = Duration::from_secs(expires.saturating_sub(now_seconds()));
+        let closed = async {
+            match session.live.get() {
+                Some(live) => live.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = closed => match reason {
+                CloseReason::Revoked => Bye::new(Code::TOKEN_REVOKED, "the token was revoked"),
+                CloseReason::Superseded => {
+                    Bye::new(Code::SUPERSEDED, "the same device has connected anew")
+                }
+                CloseReason::Stopping => {
+                    let mut bye = Bye::new(Code::STOPPING, "the server is stopping");
+                    bye.retry_after_ms = Kind::Stopping.row().retry_after * 1_000;
+                    bye
+                }
+            },
+            () = tokio::time::sleep(left) => {
+                Bye::new(Code::TOKEN_EXPIRED, "the token has expired")
+            }
+        }
+    }
+}
+
+impl Watch for Subscription {
+    async fn grown(&mut self) {
+        Subscription::grown(self).await;
+    }
+}
+
+impl From<Full> for Error {
+    fn from(full: Full) -> Self {
+        let kind = match full {
+            Full::Server | Full::User => Kind::Connections,
+            Full::Stopping => Kind::Stopping,
+        };
+        Self::new(kind, full.to_string())
+    }
+}
+
+fn prepared(
+    service: &Service,
+    session: &Session,
+    message: &WireOutgoing,
+) -> Result<super::Prepared, Error> {
+    let limits = service.limits();
+    let content = std::str::from_utf8(&message.content)
+        .map_err(|_| Error::at(Kind::Malformed, "/content", "the content is not UTF-8"))?;
+    let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
+    let content_type = i64::from(message.content_type);
+    let checked = content::check(content_type, content, depth, limits.content_bytes)?;
+    let kind = match (message.conversation_kind, content_type) {
+        (0, CONTENT_OA_NOTIFICATION) | (2, _) => ConversationKind::Notification,
+        (0 | 1, _) => ConversationKind::Single,
+        (kind, _) => {
+            let detail = format!("{kind} is no kind of conversation");
+            return Err(Error::at(Kind::SessionType, "/conversationKind", detail));
+        }
+    };
+    let outgoing = Outgoing {
+        sender: &message.sender,
+        receiver: &message.receiver,
+        kind,
+        checked,
+        content,
+        client_msg_id: &message.client_msg_id,
+        key: &message.key,
+        operation_id: &message.operation_id,
+        sender_nickname: &message.sender_nickname,
+        sender_face_url: &message.sender_face_url,
+        sender_platform: message.sender_platform,
+        options_off: message.options_off,
+        offline_push: message.offline_push.clone(),
+        created: message.created,
+        address: session.peer.ip().to_string(),
+    };
+    service.prepare(&session.principal, Surface::NativeQuic, outgoing)
+}
+
+fn sent(sent: SentMessage) -> WireSent {
+    WireSent {
+        server_msg_id: bytes_of(&sent.server_msg_id),
+        client_msg_id: sent.client_msg_id,
+        time: sent.time,
+        seq: sent.seq,
+        new_receiver: sent.new_receiver.unwrap_or(false),
+        repeated: sent.repeated,
+    }
+}
+
+fn slice(page: Page) -> Slice {
+    Slice {
+        epoch: page.epoch,
+        floor: page.span.floor,
+        head: page.span.head,
+        more: page.more,
+        entries: page.entries.into_iter().map(entry).collect(),
+    }
+}
+
+fn entry(view: View) -> Entry {
+    let erased = view.message.is_none();
+    let message = view.message.unwrap_or_default();
+    let entry = MessageEntry {
+        place: WirePlace {
+            kind: view.place.kind,
+            peer: view.place.peer,
+        },
+        conversation_seq: view.conversation_seq,
+        sender: view.sender,
+        server_msg_id: bytes_of(&view.server_msg_id),
+        client_msg_id: view.client_msg_id,
+        content_type: view.content_type,
+        notification_type: view.notification_type,
+        options_off: view.options_off,
+        sender_nickname: message.sender_nickname,
+        sender_face_url: message.sender_face_url,
+        sender_platform: message.sender_platform,
+        created: message.created,
+        offline_push: message.offline_push,
+        erased,
+        content: message.content.into_bytes(),
+    };
+    Entry::message(view.seq, view.time, &entry)
+}
+
+/// The bytes behind the 32 digits of an id that this server has made.
+fn bytes_of(id: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // Our own ids are always 32 digits.
+    let _ = hex::decode_to_slice(id, &mut bytes);
+    bytes
+}
+
+fn failure(error: Error) -> Failure {
+    let row = error.row();
+    let text = match &error.pointer {
+        Some(pointer) => format!("{pointer}: {}", error.detail),
+        None => error.detail.to_string(),
+    };
+    Failure::new(Code(row.wire), text).retry_after_ms(row.retry_after * 1_000)
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Time(since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_core::wire::CODES;
+
+    use super::*;
+    use crate::error::TABLE;
+
+    #[test]
+    fn frames_and_the_table_of_errors_number_alike() {
+        for row in TABLE {
+            let info = Code(row.wire)
+                .info()
+                .unwrap_or_else(|| panic!("{} has no code", row.slug));
+            assert_eq!(
+                info.name.to_lowercase().replace('_', "-"),
+                row.slug,
+                "{}",
+                row.wire
+            );
+            assert_eq!(info.retryable, row.retry_after > 0, "{}", row.slug);
+        }
+        let shared = CODES
+            .iter()
+            .filter(|info| (1..100).contains(&info.code.0))
+            .count();
+        assert_eq!(shared, TABLE.len());
+    }
+}
