@@ -86,23 +86,21 @@ fn check_joined(chronicle: &Chronicle) -> usize {
     rows
 }
 
-/// What a store may come back with after a crash: updated families as of `flushed`; of appended families each as of its own
-/// later position, changes to rows that were there before (`changes`) included or not.
+/// What a store may come back with after a crash, by batches: updated families as of `flushed`; of appended families each as of
+/// its own later position, changes to rows that were there before (`changes`) included or not.
 fn crashed(
-    effects: &[Vec<Effect>],
+    batches: &[(u64, Vec<Effect>)],
     flushed: u64,
     appended: &dyn Fn(Family) -> u64,
     changes: bool,
 ) -> MapState {
     let mut state = MapState::default();
-    for (position, made) in (1..).zip(effects) {
+    for (end, made) in batches {
         let kept = made.iter().filter(|effect| {
-            let (family, append) = match effect {
-                Effect::Append(family, ..) => (*family, true),
-                Effect::Put(family, ..) | Effect::Delete(family, _) => (*family, false),
-            };
+            let (family, _) = effect.place();
+            let append = matches!(effect, Effect::Append(..));
             let straight = append || (changes && family.info().writing == Writing::Appended);
-            position <= flushed || (straight && position <= appended(family))
+            *end <= flushed || (straight && *end <= appended(family))
         });
         state.apply(kept.cloned());
     }
@@ -191,6 +189,7 @@ proptest! {
     #[test]
     fn recovery_ends_where_the_crash_began(
         plan in plans(80),
+        cuts in subsequence((1..150_u64).collect::<Vec<_>>(), 0..150),
         flushed in any::<Index>(),
         appended in prop::collection::vec(any::<Index>(), FAMILIES.len()),
         changes in any::<bool>(),
@@ -198,11 +197,13 @@ proptest! {
     ) {
         let live = lived(&commands(&plan));
         let last = live.tail.position.0;
-        let effects = live.effects();
-        let flushed = flushed.index(last as usize + 1) as u64;
+        let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut < last).collect();
+        let batches = live.effects(&cuts);
+        // Nothing, or the end of a batch.
+        let flushed = flushed.index(batches.len() + 1).checked_sub(1).map_or(0, |at| batches[at].0);
         let later = |index: &Index| flushed + index.index((last - flushed) as usize + 1) as u64;
         let appended = |family: Family| later(&appended[if together { 0 } else { family.index() }]);
-        let mut state = crashed(&effects, flushed, &appended, changes);
+        let mut state = crashed(&batches, flushed, &appended, changes);
         state.records = live.state.records.clone();
         live.fold_into(&mut state, flushed + 1, &[]);
         prop_assert!(
@@ -217,7 +218,7 @@ proptest! {
         let live = lived(&commands(&plan));
         let last = live.tail.position.0;
         // Nothing was flushed but everything appended, erasures and all.
-        let mut state = crashed(&live.effects(), 0, &|_| last, true);
+        let mut state = crashed(&live.effects(&[]), 0, &|_| last, true);
         let kept = state.rows.len();
         state.records = live.state.records.clone();
         live.fold_into(&mut state, 1, &[]);

@@ -1,6 +1,7 @@
 //! A ledger and its views in memory: what a server holds, without the server.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use waybill_core::command::Stamped;
 use waybill_core::id::Position;
@@ -72,62 +73,58 @@ impl Chronicle {
         Record::decode_canonical(Position(position), &self.state.records[&position]).unwrap()
     }
 
-    /// What each record does to the rows, when folded while every body is still there: what the live server did.
-    pub fn effects(&self) -> Vec<Vec<Effect>> {
+    /// What batches that end after `cuts` and at the end do to the rows, each with its last position, while every body is still
+    /// there: what the live server did.
+    pub fn effects(&self, cuts: &[u64]) -> Vec<(u64, Vec<Effect>)> {
         let mut state = MapState::default();
         let mut tail = Tail::EMPTY;
-        (1..=self.tail.position.0)
-            .map(|position| {
-                let body = self.all_bodies.get(&position);
-                let effects = self.fold_one(&state, &mut tail, position, body);
-                state.apply(effects.clone());
-                state
-                    .records
-                    .insert(position, self.state.records[&position].clone());
-                effects
-            })
-            .collect()
+        let mut batches = Vec::new();
+        for &end in cuts.iter().chain([&self.tail.position.0]) {
+            let first = tail.position.0 + 1;
+            let effects = self.fold_batch(&state, &mut tail, first..=end, &self.all_bodies);
+            state.apply(effects.clone());
+            self.copy_records(&mut state, first..=end);
+            batches.push((end, effects));
+        }
+        batches
     }
 
     /// Folds the records from `from` on into `state`, in batches that end after `cuts`, with the bodies that still exist.
     pub fn fold_into(&self, state: &mut MapState, from: u64, cuts: &[u64]) {
         let mut tail = self.tail_at(from - 1);
-        let mut first = from;
         let last = self.tail.position.0;
         for &end in cuts.iter().chain([&last]) {
-            let mut overlay = Overlay::new(&*state);
-            let end = end.min(last);
-            for position in first..=end {
-                let bytes = &self.state.records[&position];
-                let body = self.bodies.get(&position).map(Vec::as_slice);
-                let record = self.record(position);
-                rules::fold(&mut overlay, &mut tail, &record, bytes, body).unwrap();
-            }
-            let effects = overlay.take_effects();
-            drop(overlay);
+            let positions = tail.position.0 + 1..=end.min(last);
+            let effects = self.fold_batch(state, &mut tail, positions.clone(), &self.bodies);
             state.apply(effects);
-            for position in first..=end {
-                state
-                    .records
-                    .insert(position, self.state.records[&position].clone());
-            }
-            first = first.max(end + 1);
+            self.copy_records(state, positions);
         }
         assert_eq!(tail, self.tail);
     }
 
-    fn fold_one(
+    /// Folds some records in one batch over `state`.
+    fn fold_batch(
         &self,
         state: &MapState,
         tail: &mut Tail,
-        position: u64,
-        body: Option<&Vec<u8>>,
+        positions: RangeInclusive<u64>,
+        bodies: &BTreeMap<u64, Vec<u8>>,
     ) -> Vec<Effect> {
         let mut overlay = Overlay::new(state);
-        let record = self.record(position);
-        let bytes = &self.state.records[&position];
-        rules::fold(&mut overlay, tail, &record, bytes, body.map(Vec::as_slice)).unwrap();
+        for position in positions {
+            let record = self.record(position);
+            let bytes = &self.state.records[&position];
+            let body = bodies.get(&position).map(Vec::as_slice);
+            rules::fold(&mut overlay, tail, &record, bytes, body).unwrap();
+        }
         overlay.take_effects()
+    }
+
+    fn copy_records(&self, state: &mut MapState, positions: RangeInclusive<u64>) {
+        for position in positions {
+            let bytes = self.state.records[&position].clone();
+            state.records.insert(position, bytes);
+        }
     }
 
     /// The tail as it was when the record at `position` was the last.
