@@ -19,6 +19,7 @@ mod finding;
 mod fold;
 mod leaves;
 mod live;
+mod options;
 mod report;
 mod rows;
 mod scan;
@@ -29,12 +30,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use waybill_core::id::Position;
-use waybill_log::config::{LogConfig, MIN_MEMORY_MIB};
+use waybill_log::config::LogConfig;
 use waybill_log::directory::Directory;
 use waybill_log::rocks::{Memory, RocksLedger, RocksViews};
 use waybill_log::{OpenError, StoreError};
 
 pub use finding::{Class, FINDINGS_PER_CLASS, Finding, Place};
+pub use options::{DEFAULT_MEMORY_MIB, Limits, MAX_THREADS, Options};
 pub use report::{
     CANNOT_VERIFY, CLEAN, FINDINGS, LedgerReport, PhaseReport, Report, StateHashes, Verdict,
     ViewsReport,
@@ -42,67 +44,13 @@ pub use report::{
 
 use compare::AsOf;
 use finding::Findings;
-use leaves::{LEAVES_IN_MEMORY, LeavesIn};
+use leaves::LeavesIn;
 use live::Live;
 use scan::Scanned;
 use scratch::Scratch;
 
 use crate::meter::Meter;
 use crate::progress::Progress;
-
-/// Memory that a run keeps to, about, unless told otherwise, in MiB.
-pub const DEFAULT_MEMORY_MIB: usize = 512;
-
-/// Most threads that a scan uses; more only wait for the disk.
-pub const MAX_THREADS: usize = 16;
-
-/// What a folded record's rows occupy in memory, about.
-const FOLDED_RECORD_BYTES: usize = 1024;
-
-/// What is to be verified, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The data directory.
-    pub data: PathBuf,
-    /// Whether to look at the ledger alone.
-    pub scan_only: bool,
-    /// Where temporary files go, which a large ledger needs; beside the data directory if it can be written to, else where the
-    /// system puts such files.
-    pub tmp: Option<PathBuf>,
-    /// Memory to keep to, about, in MiB.
-    pub memory_mib: usize,
-    /// Threads of the scan; 0 for as many as there are cores.
-    pub threads: usize,
-    /// Findings listed of each class.
-    pub findings_per_class: usize,
-}
-
-impl Options {
-    /// Verify everything in `data`, with the defaults.
-    #[must_use]
-    pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self {
-            data: data.into(),
-            scan_only: false,
-            tmp: None,
-            memory_mib: DEFAULT_MEMORY_MIB,
-            threads: 0,
-            findings_per_class: FINDINGS_PER_CLASS,
-        }
-    }
-
-    fn threads(&self) -> usize {
-        let wanted = match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
-        wanted.min(MAX_THREADS)
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.memory_mib.max(MIN_MEMORY_MIB) << 20
-    }
-}
 
 /// Why nothing can be said. Damage is never a reason: it is a finding.
 #[derive(Debug, thiserror::Error)]
@@ -160,16 +108,29 @@ impl Error {
 /// # Errors
 /// When nothing can be said: the directory is in use, is none, or cannot be read. What is wrong in it stands in the report.
 pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
+    run_within(options, Limits::of(options), progress)
+}
+
+/// As [`run`], with the sizes given from which on it goes through files.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_within(
+    options: &Options,
+    limits: Limits,
+    progress: &mut dyn Progress,
+) -> Result<Report, Error> {
     let directory = match Directory::open_to_read(&options.data) {
         Err(OpenError::Locked { path }) => return Err(Error::InUse { path }),
         directory => directory?,
     };
     let memory = Memory::new(&LogConfig {
-        memory_mib: options.memory_mib.max(MIN_MEMORY_MIB),
+        memory_mib: options.memory_mib,
         ..LogConfig::default()
     })?;
     let mut run = Run {
         options,
+        limits,
         directory: &directory,
         memory,
         findings: Findings::new(options.findings_per_class),
@@ -183,6 +144,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
 /// One run, as far as it has come.
 struct Run<'a> {
     options: &'a Options,
+    limits: Limits,
     directory: &'a Directory,
     memory: Memory,
     findings: Findings,
@@ -212,7 +174,7 @@ impl Run<'_> {
         let mut tmp = None;
         let leaves = match self.options.scan_only {
             true => None,
-            false if last.0 <= LEAVES_IN_MEMORY => Some(LeavesIn::Memory),
+            false if last.0 <= self.limits.leaves_in_memory => Some(LeavesIn::Memory),
             // The file has no name, and needs no directory once it is open.
             false => Some(LeavesIn::File(tmp.insert(self.tmp()?).path().to_owned())),
         };
@@ -272,11 +234,10 @@ impl Run<'_> {
         as_of: AsOf<'_>,
     ) -> Result<(), Error> {
         let last = as_of.applied;
-        let in_memory = self.options.memory_bytes() / 4 / FOLDED_RECORD_BYTES;
-        let scratch = if last.0 <= in_memory as u64 {
+        let scratch = if last.0 <= self.limits.fold_in_memory {
             Scratch::in_memory(ledger)
         } else {
-            let cache = self.options.memory_bytes() / 4;
+            let cache = self.limits.fold_cache_bytes;
             Scratch::on_disk(ledger, self.tmp()?, &self.memory, cache)?
         };
         self.progress.begin("folding the ledger", last.0);

@@ -56,9 +56,11 @@ impl Erasures {
                 add_impossible(findings, *by, || {
                     format!("it erases the body of record {whose} a second time")
                 });
-            } else if whose >= by {
+            } else if *whose == 0 || whose >= by {
                 add_impossible(findings, *by, || {
-                    format!("it erases the body of record {whose}, which is not before it")
+                    format!(
+                        "it erases the body of record {whose}, and there is none such before it"
+                    )
                 });
             } else if missing.binary_search(whose).is_err() {
                 still_there(ledger, *whose, *by, findings)?;

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 
 use waybill_core::id::Hash;
 
-/// Leaf hashes beyond this many are kept in a file: 64 MiB of them.
-pub const LEAVES_IN_MEMORY: u64 = 2 * 1024 * 1024;
-
 const HASH_BYTES: u64 = 32;
 const FILE_BUFFER_BYTES: usize = 64 * 1024;
 

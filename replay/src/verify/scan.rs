@@ -119,9 +119,14 @@ fn put_together(
         ..Scanned::default()
     };
     let mut before: Option<(u64, Time)> = None;
+    let mut expected = 1;
     let mut missing = Vec::new();
     for part in results {
         let part = part?;
+        if let Some(at) = part.begins {
+            add_missing(findings, expected, at);
+            expected = part.expected;
+        }
         if let (Some((position, then)), Some((first, time))) = (before, part.first)
             && time < then
         {
@@ -156,6 +161,9 @@ struct Damage {
 
 /// What one thread has seen of its part.
 struct Part {
+    /// The first position that holds a record.
+    begins: Option<u64>,
+    /// The position behind the last one that holds a record.
     expected: u64,
     records: u64,
     bodies: u64,
@@ -182,7 +190,8 @@ impl Part {
     ) -> Result<Self, Error> {
         let leaves = plan.leaves.as_ref().map(LeafWriter::new).transpose()?;
         let mut part = Self {
-            expected: from.max(1),
+            begins: None,
+            expected: 0,
             records: 0,
             bodies: 0,
             bytes: 0,
@@ -233,21 +242,7 @@ impl Part {
             }
             Err(error) => return Err(error.into()),
         }
-        if let Some(to) = to {
-            part.reach(to);
-        }
         Ok(part)
-    }
-
-    /// Notes what is missing before `position`.
-    fn reach(&mut self, position: u64) {
-        let (from, to) = (self.expected, position.saturating_sub(1));
-        if from <= to {
-            self.findings
-                .add(Class::RecordMissing, Place::Records { from, to }, || {
-                    "there is no record".to_owned()
-                });
-        }
     }
 
     fn record(&mut self, position: Position, bytes: &[u8], stored: Option<&[u8]>) {
@@ -258,7 +253,10 @@ impl Part {
             });
             return;
         }
-        self.reach(position.0);
+        if self.begins.is_some() {
+            add_missing(&mut self.findings, self.expected, position.0);
+        }
+        self.begins = self.begins.or(Some(position.0));
         self.expected = position.0.saturating_add(1);
         self.records += 1;
         if let Some(leaves) = &mut self.leaves
@@ -322,6 +320,19 @@ impl Part {
                 }
             }
         }
+    }
+}
+
+/// Notes what is missing from `expected` up to but not including `position`.
+fn add_missing(findings: &mut Findings, expected: u64, position: u64) {
+    if expected < position {
+        let place = Place::Records {
+            from: expected,
+            to: position - 1,
+        };
+        findings.add(Class::RecordMissing, place, || {
+            "there is no record".to_owned()
+        });
     }
 }
 
