@@ -14,7 +14,7 @@ pub struct Args {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 `replay verify` found something; 2 wrong usage or configuration; \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 `replay verify` found something; 2 wrong usage or configuration, or `replay verify` cannot tell; \
 3 the server refused or cannot be reached; 4 the data directory is in use, of a newer format, or corrupt; \
 70 the server stopped because a store failed.";
 
@@ -58,7 +58,12 @@ pub struct Serve {
 #[derive(clap::Args)]
 pub struct Server {
     /// The server's HTTP address.
-    #[arg(long, default_value = "http://127.0.0.1:10002", env = "WAYBILL_SERVER", value_name = "URL")]
+    #[arg(
+        long,
+        default_value = "http://127.0.0.1:10002",
+        env = "WAYBILL_SERVER",
+        value_name = "URL"
+    )]
     pub server: String,
     /// The server's data directory, where `secrets/admin.token` is read.
     #[arg(long, default_value = "./data", value_name = "DIR")]
@@ -107,7 +112,12 @@ pub struct Send {
     #[arg(long, default_value_t = 1, requires = "name", value_name = "N")]
     pub notification_type: i32,
     /// A whole `content` object as JSON, instead of --text.
-    #[arg(long, conflicts_with = "text", requires = "content_type", value_name = "JSON")]
+    #[arg(
+        long,
+        conflicts_with = "text",
+        requires = "content_type",
+        value_name = "JSON"
+    )]
     pub content: Option<String>,
     /// The contentType of --content.
     #[arg(long, requires = "content", value_name = "N")]
@@ -144,6 +154,9 @@ pub struct Pull {
     /// The server's QUIC address.
     #[arg(long, default_value = "127.0.0.1:10003", value_name = "ADDR")]
     pub quic_server: SocketAddr,
+    /// SHA-256 of the server's QUIC certificate [default: what --data/secrets/quic.fingerprint says].
+    #[arg(long, value_name = "HEX")]
+    pub fingerprint: Option<String>,
     /// The way to the server. With --token, the token is the user's own; else one is issued for the user.
     #[command(flatten)]
     pub server: Server,

@@ -5,3 +5,6 @@ pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod token;
+
+/// Where `serve` leaves the fingerprint of its QUIC certificate, beside the secrets, and `pull --quic` looks for it.
+const FINGERPRINT_FILE: &str = "quic.fingerprint";

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// The command did what it was asked, and found something that is not as it should be.
-pub const FOUND: u8 = 1;
-/// The command line, the configuration or the environment does not allow it.
 pub const USAGE: u8 = 2;
 /// The server refused, or could not be reached.
 pub const REFUSED: u8 = 3;
@@ -24,7 +21,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with this exit code and text.
     pub fn new(code: u8, text: impl fmt::Display) -> Self {
-        Self { code, text: text.to_string() }
+        Self {
+            code,
+            text: text.to_string(),
+        }
     }
 
     /// Text for [`Result::map_err`].

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use waybill_client::Connection;
+use waybill_client::{Connector, Fingerprint, Identity, Trust};
+use waybill_core::id::Seq;
+use waybill_core::wire::{Entry, Page};
 
-use super::token;
+use super::{FINGERPRINT_FILE, token};
 use crate::args::Pull;
 use crate::http::{Api, block_on, segment};
 use crate::output::{Failure, REFUSED, USAGE};
@@ -29,7 +32,11 @@ pub fn run(args: &Pull) -> Result<ExitCode, Failure> {
                 api.with_token(token::text(&answer)?.to_owned())
             }
         };
-        if args.quic { over_quic(args, &api).await } else { over_http(args, &api).await }
+        if args.quic {
+            over_quic(args, &api).await
+        } else {
+            over_http(args, &api).await
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -37,32 +44,186 @@ pub fn run(args: &Pull) -> Result<ExitCode, Failure> {
 async fn over_http(args: &Pull, api: &Api) -> Result<(), Failure> {
     let mut after = args.after;
     loop {
-        let wait = if args.follow { format!("&wait={WAIT_SECONDS}") } else { String::new() };
-        let path = format!("/v1/users/{}/log?after={after}&limit={PAGE}{wait}", segment(&args.user));
-        let page = api.get(&path).await?;
-        let entries = page.get("entries").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for entry in entries {
-            let seq = entry.get("seq").and_then(Value::as_u64);
-            if seq != Some(after + 1) {
-                return Err(Failure::new(REFUSED, format!("a gap in the log: after {after} comes {seq:?}")));
-            }
-            after += 1;
-            print(args, entry);
+        let wait = if args.follow {
+            format!("&wait={WAIT_SECONDS}")
+        } else {
+            String::new()
+        };
+        let path = format!(
+            "/v1/users/{}/log?after={after}&limit={PAGE}{wait}",
+            segment(&args.user)
+        );
+        let page: HttpPage =
+            serde_json::from_slice(&api.get_bytes(&path).await?).map_err(Failure::with(REFUSED))?;
+        for raw in page.entries {
+            let entry: Value = serde_json::from_str(raw.get()).map_err(Failure::with(REFUSED))?;
+            let seq = entry.get("seq").and_then(Value::as_u64).unwrap_or_default();
+            advance(&mut after, seq)?;
+            print(args, raw.get(), &entry);
         }
-        let more = page.get("more").and_then(Value::as_bool).unwrap_or(false);
-        if !more && !args.follow {
+        if !page.more && !args.follow {
             return Ok(());
         }
     }
 }
 
-fn print(args: &Pull, entry: &Value) {
+/// The part of a page that matters here; entries are printed as they came.
+#[derive(serde::Deserialize)]
+struct HttpPage {
+    entries: Vec<Box<RawValue>>,
+    more: bool,
+}
+
+async fn over_quic(args: &Pull, api: &Api) -> Result<(), Failure> {
+    let connector =
+        Connector::new(Trust::Pinned(fingerprint(args)?)).map_err(Failure::with(USAGE))?;
+    let identity = Identity::new(api.token());
+    let connection = connector
+        .connect(args.quic_server, "localhost", &identity)
+        .await
+        .map_err(Failure::with(REFUSED))?;
+    let mut after = args.after;
+    if args.follow {
+        let mut tail = connection
+            .tail("", Seq(after))
+            .await
+            .map_err(Failure::with(REFUSED))?;
+        loop {
+            let page = tail.next().await.map_err(Failure::with(REFUSED))?;
+            take(args, &mut after, &page)?;
+        }
+    }
+    loop {
+        let page = connection
+            .pull("", Seq(after), PAGE)
+            .await
+            .map_err(Failure::with(REFUSED))?;
+        take(args, &mut after, &page)?;
+        if !page.head.more {
+            connection.close().await;
+            return Ok(());
+        }
+    }
+}
+
+fn fingerprint(args: &Pull) -> Result<Fingerprint, Failure> {
+    let text = match &args.fingerprint {
+        Some(text) => text.clone(),
+        None => {
+            let path = args.server.data.join("secrets").join(FINGERPRINT_FILE);
+            std::fs::read_to_string(&path).map_err(|error| {
+                let text = format!(
+                    "{}: {error}; give --data the server's data directory, or --fingerprint",
+                    path.display()
+                );
+                Failure::new(USAGE, text)
+            })?
+        }
+    };
+    text.trim().parse().map_err(Failure::with(USAGE))
+}
+
+fn take(args: &Pull, after: &mut u64, page: &Page) -> Result<(), Failure> {
+    for entry in &page.entries {
+        advance(after, entry.seq.0)?;
+        let described = describe(entry)?;
+        let raw = serde_json::to_string(&described).map_err(Failure::with(REFUSED))?;
+        let value = serde_json::from_str(&raw).map_err(Failure::with(REFUSED))?;
+        print(args, &raw, &value);
+    }
+    Ok(())
+}
+
+/// An entry with the names that it has over HTTP.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Described {
+    seq: u64,
+    time: u64,
+    kind: u8,
+    #[serde(flatten)]
+    message: Option<DescribedMessage>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribedMessage {
+    conversation: Value,
+    conversation_seq: u64,
+    sender: String,
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: String,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: String,
+    content_type: u32,
+    notification_type: i32,
+    sender_nickname: String,
+    #[serde(rename = "senderFaceURL")]
+    sender_face_url: String,
+    erased: bool,
+    /// As it was sent, byte for byte; `null` where the message was erased.
+    content: Option<Box<RawValue>>,
+}
+
+fn describe(entry: &Entry) -> Result<Described, Failure> {
+    let message = entry
+        .as_message()
+        .map_err(Failure::with(REFUSED))?
+        .map(|message| DescribedMessage {
+            conversation: json!({"kind": message.place.kind, "peer": message.place.peer}),
+            conversation_seq: message.conversation_seq.0,
+            sender: message.sender,
+            server_msg_id: hex(&message.server_msg_id),
+            client_msg_id: message.client_msg_id,
+            content_type: message.content_type,
+            notification_type: message.notification_type,
+            sender_nickname: message.sender_nickname,
+            sender_face_url: message.sender_face_url,
+            erased: message.erased,
+            content: String::from_utf8(message.content)
+                .ok()
+                .and_then(|text| RawValue::from_string(text).ok()),
+        });
+    Ok(Described {
+        seq: entry.seq.0,
+        time: entry.time.0,
+        kind: entry.kind,
+        message,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A log has no gaps: the next entry is the one after the last.
+fn advance(after: &mut u64, seq: u64) -> Result<(), Failure> {
+    if seq != *after + 1 {
+        return Err(Failure::new(
+            REFUSED,
+            format!("a gap in the log: after {after} comes {seq}"),
+        ));
+    }
+    *after = seq;
+    Ok(())
+}
+
+fn print(args: &Pull, raw: &str, entry: &Value) {
     if args.json {
-        println!("{entry}");
+        println!("{raw}");
         return;
     }
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| entry.get(name).map(ToString::to_string).unwrap_or_default();
-    let content = entry.get("content").map(ToString::to_string).unwrap_or_default();
-    println!("{:>6}  {}  from {}  type {}  {content}", number("seq"), number("time"), text("sender"), number("contentType"));
+    let content = entry
+        .get("content")
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    println!(
+        "{:>6}  {}  from {}  type {}  {content}",
+        number("seq"),
+        number("time"),
+        text("sender"),
+        number("contentType")
+    );
 }

@@ -14,7 +14,8 @@ const NOTIFICATION: u32 = 1400;
 pub fn run(args: Send) -> Result<ExitCode, Failure> {
     let api = Api::new(&args.server)?;
     let (content_type, content) = content(&args)?;
-    let mut body = json!({"to": {"user": args.to}, "contentType": content_type, "content": content});
+    let mut body =
+        json!({"to": {"user": args.to}, "contentType": content_type, "content": content});
     if let Some(sender) = &args.sender {
         body["sender"] = json!(sender);
     }
@@ -22,8 +23,14 @@ pub fn run(args: Send) -> Result<ExitCode, Failure> {
     if args.json {
         println!("{answer}");
     } else {
-        let id = answer.get("serverMsgID").and_then(Value::as_str).unwrap_or_default();
-        let seq = answer.pointer("/receivers/0/seq").map(ToString::to_string).unwrap_or_default();
+        let id = answer
+            .get("serverMsgID")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let seq = answer
+            .pointer("/receivers/0/seq")
+            .map(ToString::to_string)
+            .unwrap_or_default();
         println!("{id}  seq {seq} of {}", args.to);
     }
     Ok(ExitCode::SUCCESS)
@@ -31,7 +38,8 @@ pub fn run(args: Send) -> Result<ExitCode, Failure> {
 
 fn content(args: &Send) -> Result<(u32, Value), Failure> {
     if let (Some(content), Some(content_type)) = (&args.content, args.content_type) {
-        let value = serde_json::from_str(content).map_err(|error| Failure::new(USAGE, format!("--content: {error}")))?;
+        let value = serde_json::from_str(content)
+            .map_err(|error| Failure::new(USAGE, format!("--content: {error}")))?;
         return Ok((content_type, value));
     }
     let text = args.text.as_deref().unwrap_or_default();

@@ -20,7 +20,12 @@ pub fn run(args: &Token) -> Result<ExitCode, Failure> {
 }
 
 /// Asks for a token.
-pub async fn issue(api: &Api, user: &str, platform: u8, expires_in: Option<u64>) -> Result<Value, Failure> {
+pub async fn issue(
+    api: &Api,
+    user: &str,
+    platform: u8,
+    expires_in: Option<u64>,
+) -> Result<Value, Failure> {
     let mut body = json!({"user": user, "platform": platform});
     if let Some(seconds) = expires_in {
         body["expiresIn"] = json!(seconds);
