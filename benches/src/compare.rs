@@ -13,6 +13,7 @@ pub mod redis;
 pub mod report;
 pub mod resp;
 pub mod runner;
+pub mod waybill;
 pub mod yardstick;
 
 use std::path::Path;

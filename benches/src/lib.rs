@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`corpus`] | the one generator of messages |
 //! | [`manifest`] | what every result carries about its machine, its build and its disk |
-//! | [`openloop`] | operations at planned times, latency from the plan |
+//! | [`openloop`], [`load`] | operations at planned times, latency from the plan; the same against a running server |
 //! | [`window`], [`latency`], [`process`] | closed loops: the measured time, its histogram, its cost |
 //! | [`stats`], [`table`], [`progress`] | medians of interleaved rounds; how results look |
 //! | [`engine`], [`life`] | Waybill's engine in this process, without a network; the life of a data directory |
 //! | [`yardstick`] | the fixed yardstick that goals are shares of |
 //! | [`compare`] | the systems compared, and the runner that gives them turns |
+//! | [`target`] | a running server: how a send, a pull and a batch are worded |
 //! | [`http1`], [`wire`], [`child`], [`rng`], [`error`] | connections, servers, randomness, failures |
 //!
 //! Nothing in the product depends on this crate.
@@ -22,6 +23,7 @@ pub mod error;
 pub mod http1;
 pub mod latency;
 pub mod life;
+pub mod load;
 pub mod manifest;
 pub mod openloop;
 pub mod process;
@@ -29,6 +31,7 @@ pub mod progress;
 pub mod rng;
 pub mod stats;
 pub mod table;
+pub mod target;
 pub mod window;
 pub mod wire;
 pub mod yardstick;

@@ -9,6 +9,7 @@ use clap::ValueEnum as _;
 use waybill_benches::compare::columns::{Name, Programs};
 use waybill_benches::compare::report::Report;
 use waybill_benches::compare::runner::{self, Options};
+use waybill_benches::compare::waybill;
 use waybill_benches::corpus::{Corpus, DEFAULT_SEED, DEFAULT_USERS, POOL_SIZE, Pool};
 use waybill_benches::error::Result;
 use waybill_benches::manifest::{Recording, calibration};
@@ -50,6 +51,9 @@ struct Args {
     /// Where the systems put their data: a directory on the disk to be measured.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     data: PathBuf,
+    /// The waybill program; by default the one that lies beside this one.
+    #[arg(long)]
+    waybill: Option<PathBuf>,
     /// Debian's redis-server.
     #[arg(long, default_value = "redis-server")]
     redis_server: PathBuf,
@@ -160,6 +164,10 @@ fn options(args: &Args) -> Result<Options> {
         pool: if args.quick { 2_000 } else { POOL_SIZE },
         data: args.data.clone(),
         programs: Programs {
+            waybill: match &args.waybill {
+                Some(program) => program.clone(),
+                None => waybill::beside_this_program()?,
+            },
             redis: args.redis_server.clone(),
             nats: args.nats_server.clone(),
         },

@@ -163,6 +163,7 @@ fn engine(args: &EngineArgs) -> Result<()> {
         data: data.clone(),
         // No column here starts one.
         programs: Programs {
+            waybill: PathBuf::new(),
             redis: PathBuf::new(),
             nats: PathBuf::new(),
         },

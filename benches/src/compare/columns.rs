@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::engine::EngineSystem;
 use super::jetstream::JetStreamSystem;
 use super::redis::{RedisSystem, Work};
+use super::waybill::{Way, WaybillSystem};
 use super::yardstick::YardstickSystem;
 use super::{Shape, System};
 use crate::error::Result;
@@ -17,6 +18,8 @@ const PIPELINES: u32 = 8;
 /// The programs that columns start.
 #[derive(Clone, Debug)]
 pub struct Programs {
+    /// The `waybill` program.
+    pub waybill: PathBuf,
     /// Debian's `redis-server`.
     pub redis: PathBuf,
     /// The pinned `nats-server`.
@@ -31,6 +34,12 @@ pub enum Name {
     Yardstick,
     /// Waybill's engine in this process, without a network.
     Engine,
+    /// Waybill over HTTP, one request at a time on each of many kept-alive connections.
+    WaybillHttp,
+    /// Waybill over QUIC, one message a frame, many in flight on a few connections.
+    WaybillQuic,
+    /// Waybill over QUIC, several messages in one frame.
+    WaybillBatch,
     /// Redis, one script a request, pipelined.
     Redis,
     /// Redis, one script a request, one request at a time on each of many connections.
@@ -61,6 +70,8 @@ pub struct Column {
 }
 
 const ENGINE_WORK: &str = "everything but the network: hashes and sealing, decide, dedup, record, body, conversation, user log, heads";
+const WAYBILL_WORK: &str = "the whole server: token, checks, hashes and sealing, decide, dedup, record, body, conversation, user log, heads";
+const WAYBILL_DURABILITY: &str = "one server, ledger synced per batch";
 const SCRIPT_WORK: &str =
     "one Lua script: dedup check, XADD ledger, HINCRBY head, RPUSH receiver entry, dedup row";
 const REDIS_DURABILITY: &str = "one server, appendfsync always";
@@ -113,6 +124,9 @@ impl Name {
                     connections: 1,
                 },
             ),
+            Self::WaybillHttp => (WAYBILL_WORK, WAYBILL_DURABILITY, one_by_one),
+            Self::WaybillQuic => (WAYBILL_WORK, WAYBILL_DURABILITY, pipelined),
+            Self::WaybillBatch => (WAYBILL_WORK, WAYBILL_DURABILITY, batched),
             Self::Redis => (SCRIPT_WORK, REDIS_DURABILITY, pipelined),
             Self::RedisOneByOne => (SCRIPT_WORK, REDIS_DURABILITY, one_by_one),
             Self::RedisBatch => (SCRIPT_WORK, REDIS_DURABILITY, batched),
@@ -139,6 +153,7 @@ impl Name {
         match self {
             Self::Yardstick => "yardstick",
             Self::Engine => crate::engine::NAME,
+            Self::WaybillHttp | Self::WaybillQuic | Self::WaybillBatch => crate::target::NAME,
             Self::Redis | Self::RedisOneByOne | Self::RedisBatch | Self::RedisXadd => "redis",
             Self::Jetstream | Self::JetstreamOneByOne | Self::JetstreamBatch => "jetstream",
         }
@@ -155,9 +170,16 @@ impl Name {
     /// # Errors
     /// When its client cannot be set up.
     pub fn system(self, programs: &Programs, seed: u64) -> Result<Box<dyn System>> {
+        let waybill = |way| {
+            let system = WaybillSystem::new(programs.waybill.clone(), way)?;
+            Ok::<Box<dyn System>, crate::error::Error>(Box::new(system))
+        };
         Ok(match self {
             Self::Yardstick => Box::new(YardstickSystem::default()),
             Self::Engine => Box::new(EngineSystem::new(seed)),
+            Self::WaybillHttp => waybill(Way::Http)?,
+            Self::WaybillQuic => waybill(Way::Quic)?,
+            Self::WaybillBatch => waybill(Way::QuicBatch)?,
             Self::Redis | Self::RedisOneByOne | Self::RedisBatch => {
                 Box::new(RedisSystem::new(programs.redis.clone(), Work::Script)?)
             }

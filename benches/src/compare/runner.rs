@@ -194,6 +194,7 @@ mod tests {
             pool: 100,
             data: dir.to_owned(),
             programs: Programs {
+                waybill: "/nonexistent/waybill".into(),
                 redis: "/nonexistent/redis".into(),
                 nats: "/nonexistent/nats".into(),
             },

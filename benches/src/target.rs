@@ -1,0 +1,273 @@
+//! A running Waybill server as a load generator sees it: where it listens, with which token, and how a send, a pull
+//! and a batch are worded.
+//!
+//! It must not know how the server was started or how a run is timed.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+use waybill_client::{Connection, Connector, Identity, Outgoing, Trust};
+
+use crate::corpus::{CONTENT_TYPE, Pool, SENDER, user_id};
+use crate::error::{Error, IoContext as _, Result};
+use crate::http1;
+use crate::wire::Wire;
+
+/// The system's name in errors.
+pub const NAME: &str = "waybill";
+
+/// A server's token and the pin of its certificate.
+#[derive(Clone)]
+pub struct Credentials {
+    /// A token of the sending account.
+    pub token: String,
+    /// SHA-256 of the certificate for QUIC, in hex.
+    pub fingerprint: String,
+}
+
+impl Credentials {
+    /// Reads them from the secrets of the data directory `data`.
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn read(data: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            let path = data.join("secrets").join(name);
+            let text =
+                std::fs::read_to_string(&path).doing(format!("reading {}", path.display()))?;
+            Ok::<_, Error>(text.trim().to_owned())
+        };
+        Ok(Self {
+            token: read("admin.token")?,
+            fingerprint: read("quic.fingerprint")?,
+        })
+    }
+}
+
+/// Writes HTTP requests for one server.
+#[derive(Clone)]
+pub struct Requests {
+    head: String,
+    body: String,
+}
+
+/// The part of a pulled page that is looked at.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    /// The last seq of the log.
+    pub head: u64,
+    /// Its entries.
+    pub entries: Vec<PageEntry>,
+}
+
+/// The part of an entry that is looked at.
+#[derive(Debug, Deserialize)]
+pub struct PageEntry {
+    /// Its place in the log.
+    pub seq: u64,
+}
+
+impl Requests {
+    /// Requests to `server` with `token`.
+    #[must_use]
+    pub fn new(server: SocketAddr, token: &str) -> Self {
+        let head = format!("Host: {server}\r\nAuthorization: Bearer {token}\r\n");
+        Self {
+            head,
+            body: String::with_capacity(1024),
+        }
+    }
+
+    /// Overwrites `out` with the send of message `index` of `pool`: `POST /v1/messages` with the key in header and body.
+    pub fn send(&mut self, pool: &Pool, index: u64, out: &mut String) {
+        let message = pool.message(index);
+        let key = hex::encode(pool.corpus().key(index));
+        self.body.clear();
+        out.clear();
+        // Infallible, here and below: the sinks are Strings.
+        let _ = write!(
+            self.body,
+            "{{\"to\":{{\"user\":\"{}\"}},\"contentType\":{CONTENT_TYPE},\"content\":{},\"clientMsgID\":\"{key}\",\
+             \"operationID\":\"{}\",\"senderNickname\":\"{}\",\"senderFaceURL\":\"{}\"}}",
+            user_id(pool.corpus().receiver(index)),
+            message.content,
+            message.operation_id,
+            message.sender_nickname,
+            message.sender_face,
+        );
+        let _ = write!(
+            out,
+            "POST /v1/messages HTTP/1.1\r\n{}Idempotency-Key: {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{}",
+            self.head,
+            self.body.len(),
+            self.body
+        );
+    }
+
+    /// Overwrites `out` with a pull of the first `limit` entries of user number `user`.
+    pub fn pull(&self, user: u32, limit: u32, out: &mut String) {
+        out.clear();
+        let user = user_id(user);
+        let _ = write!(
+            out,
+            "GET /v1/users/{user}/log?after=0&limit={limit} HTTP/1.1\r\n{}\r\n",
+            self.head
+        );
+    }
+}
+
+/// The send of message `index` of `pool` as a frame carries it.
+#[must_use]
+pub fn outgoing(pool: &Pool, index: u64) -> Outgoing {
+    let message = pool.message(index);
+    let key = hex::encode(pool.corpus().key(index));
+    Outgoing {
+        sender: SENDER.to_owned(),
+        receiver: user_id(pool.corpus().receiver(index)),
+        content_type: CONTENT_TYPE,
+        client_msg_id: key,
+        operation_id: message.operation_id.clone(),
+        sender_nickname: message.sender_nickname.clone(),
+        sender_face_url: message.sender_face.clone(),
+        content: message.content.clone().into_bytes(),
+        ..Outgoing::default()
+    }
+}
+
+/// Opens a kept-alive HTTP connection.
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn http(server: SocketAddr) -> Result<http1::Connection> {
+    Ok(http1::Connection::new(Wire::open(NAME, server).await?))
+}
+
+/// Opens a QUIC connection and is welcomed.
+///
+/// # Errors
+/// When the server is not there, is another one, or refuses.
+pub async fn quic(server: SocketAddr, credentials: &Credentials) -> Result<Connection> {
+    let pin = credentials
+        .fingerprint
+        .parse()
+        .map_err(|e| server_error(format!("its fingerprint: {e}")))?;
+    let connector = Connector::new(Trust::Pinned(pin)).map_err(|e| server_error(e.to_string()))?;
+    let identity = Identity::new(credentials.token.clone());
+    connector
+        .connect(server, "localhost", &identity)
+        .await
+        .map_err(|e| server_error(e.to_string()))
+}
+
+/// An answer to an HTTP send, judged.
+///
+/// # Errors
+/// [`Error::Refused`] unless the status is 200.
+pub fn check_sent(answer: http1::Answer<'_>) -> Result<()> {
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(500)]).into_owned();
+    Err(refused(format!("status {}: {text}", answer.status)))
+}
+
+/// An answer to an HTTP pull, judged: a page without a hole.
+///
+/// # Errors
+/// [`Error::Refused`] unless the status is 200; [`Error::Server`] when the page has a hole.
+pub fn check_page(answer: http1::Answer<'_>) -> Result<Page> {
+    check_sent(answer)?;
+    let page: Page =
+        serde_json::from_slice(answer.body).map_err(|e| server_error(format!("a page: {e}")))?;
+    if page
+        .entries
+        .iter()
+        .zip(1..)
+        .any(|(entry, seq)| entry.seq != seq)
+    {
+        return Err(server_error("a page with a hole".into()));
+    }
+    Ok(page)
+}
+
+/// An error of the server's behaviour.
+#[must_use]
+pub fn server_error(detail: String) -> Error {
+    Error::Server {
+        system: NAME,
+        detail,
+    }
+}
+
+/// A refusal.
+#[must_use]
+pub fn refused(detail: String) -> Error {
+    Error::Refused {
+        system: NAME,
+        detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Requests, check_page, check_sent, outgoing};
+    use crate::corpus::{Corpus, Pool};
+    use crate::http1::Answer;
+
+    #[test]
+    fn a_send_is_a_request_whose_body_is_as_long_as_it_says() {
+        let pool = Pool::new(Corpus::new(1, 10), 20);
+        let mut requests = Requests::new("127.0.0.1:10002".parse().unwrap(), "secret");
+        let mut out = String::new();
+        for index in [0, 7, 25] {
+            requests.send(&pool, index, &mut out);
+            let (head, body) = out.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.contains(&format!("Content-Length: {}\r\n", body.len()))
+                    || head.ends_with(&body.len().to_string())
+            );
+            assert!(head.contains("Authorization: Bearer secret\r\n"));
+            let json: serde_json::Value = serde_json::from_str(body).unwrap();
+            let frame = outgoing(&pool, index);
+            assert_eq!(json["clientMsgID"], frame.client_msg_id);
+            assert_eq!(json["to"]["user"], frame.receiver);
+            assert!(head.contains(&format!("Idempotency-Key: {}\r\n", frame.client_msg_id)));
+            assert_eq!(
+                json["content"],
+                serde_json::from_slice::<serde_json::Value>(&frame.content).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn refusals_and_holes_are_errors() {
+        let answer = |status, body| Answer { status, body };
+        assert!(check_sent(answer(200, b"{}")).is_ok());
+        assert!(
+            check_sent(answer(503, b"busy"))
+                .unwrap_err()
+                .to_string()
+                .contains("busy")
+        );
+        assert_eq!(
+            check_page(answer(
+                200,
+                br#"{"head":2,"entries":[{"seq":1},{"seq":2}]}"#
+            ))
+            .unwrap()
+            .head,
+            2
+        );
+        assert!(
+            check_page(answer(
+                200,
+                br#"{"head":3,"entries":[{"seq":1},{"seq":3}]}"#
+            ))
+            .is_err()
+        );
+        assert!(check_page(answer(200, b"no JSON")).is_err());
+    }
+}
