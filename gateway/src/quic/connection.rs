@@ -1,0 +1,358 @@
+//! One connection from its handshake to its goodbye.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+use waybill_core::wire::{
+    self, Acknowledged, Bye, Capabilities, ClientFrame, Code, Failure, Limits, MAX_BATCH,
+    MAX_CLIENT_FRAME, MAX_PAGE_ENTRIES, MAX_SERVER_FRAME, Refused, Welcome,
+};
+
+use super::control::{Control, End, broken};
+use super::endpoint::Context;
+use super::gate::Permit;
+use super::handshake::Handshake;
+use super::options::{Options, PULLS_IN_FLIGHT, SENDS_IN_FLIGHT, TAILS};
+use super::outbox::{Answer, Outbox};
+use super::pulls::{self, Pulls};
+use super::service::{Opened, Service};
+use super::tail;
+use super::ticket::Ticket;
+
+/// Time for a peer to take the last words before the connection is closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A connection whose client is known, as those who work for it see it.
+pub(super) struct Live<S: Service> {
+    pub service: Arc<S>,
+    pub session: Arc<S::Session>,
+    pub connection: Connection,
+    pub outbox: Arc<Outbox>,
+    pub pulls: Pulls,
+    pub tails: AtomicUsize,
+}
+
+/// A connection that has said its hello.
+struct Greeted<S: Service> {
+    live: Arc<Live<S>>,
+    control: Control,
+    writer: JoinHandle<Result<SendStream, WriteError>>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn run<S: Service>(
+    connecting: Connecting,
+    mut permit: Permit,
+    context: Arc<Context<S>>,
+) {
+    let deadline = Instant::now() + context.options.handshake;
+    // On the server's side this always succeeds: what arrives before the handshake is complete can be read at once.
+    let Ok((connection, pending)) = connecting.into_0rtt() else {
+        return;
+    };
+    let handshake = Handshake::new(connection.clone(), pending);
+    let greeted = timeout_at(deadline, greet(&connection, &context)).await;
+    let Ok(Ok(Greeted {
+        live,
+        mut control,
+        mut writer,
+    })) = greeted
+    else {
+        context.counters.failed.fetch_add(1, Ordering::Relaxed);
+        let late = Bye::new(Code::HELLO_TIMEOUT, "no hello came in time");
+        return close(
+            &connection,
+            &greeted.ok().and_then(Result::err).unwrap_or(late),
+        );
+    };
+    let mut stopping = context.stopping.clone();
+    let end = tokio::select! {
+        end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
+        // An error means that the listener is gone, which also stops.
+        _ = stopping.wait_for(|stop| *stop) => {
+            End::Broken(Bye::new(Code::STOPPING, "the server is stopping: connect again"))
+        }
+        _ = &mut writer => {
+            // Nobody takes the answers any more.
+            let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
+            return close(&connection, &bye);
+        }
+    };
+    let bye = match end {
+        End::Lost => return writer.abort(),
+        End::Finished => Bye::new(Code::CLOSED, ""),
+        End::Broken(bye) => bye,
+    };
+    part(&live, writer, &bye, context.options.drain).await;
+    close(&connection, &bye);
+}
+
+/// From the control stream's opening to the welcome.
+async fn greet<S: Service>(
+    connection: &Connection,
+    context: &Context<S>,
+) -> Result<Greeted<S>, Bye> {
+    let lost = |_| Bye::new(Code::CLOSED, "");
+    let (mut to, from) = connection.accept_bi().await.map_err(lost)?;
+    // Answers go before the entries of tails.
+    let _ = to.set_priority(1);
+    let mut control = Control::new(from);
+    let expected = || Bye::new(Code::HELLO_EXPECTED, "the first frame must be a hello");
+    let hello = match control.next().await {
+        Ok(ClientFrame::Hello(hello)) => hello,
+        Ok(_) => return Err(expected()),
+        Err(End::Broken(bye)) => return Err(bye),
+        Err(End::Finished | End::Lost) => return Err(expected()),
+    };
+    let opened = match context
+        .service
+        .hello(hello, connection.remote_address())
+        .await
+    {
+        Ok(opened) => opened,
+        Err(failure) => {
+            let bye = Bye::new(failure.code, failure.message.clone());
+            say_last(
+                &mut to,
+                &Refused {
+                    request: 0,
+                    failure,
+                },
+            )
+            .await;
+            return Err(bye);
+        }
+    };
+    control.trust();
+    let outbox = Arc::new(Outbox::default());
+    outbox.put(Answer::Welcome(Box::new(welcome(
+        &opened,
+        &context.options,
+    ))));
+    let writer = tokio::spawn(Arc::clone(&outbox).write(to));
+    let live = Live {
+        service: Arc::clone(&context.service),
+        session: Arc::new(opened.session),
+        connection: connection.clone(),
+        outbox,
+        pulls: Pulls::default(),
+        tails: AtomicUsize::new(0),
+    };
+    Ok(Greeted {
+        live: Arc::new(live),
+        control,
+        writer,
+    })
+}
+
+fn welcome<T>(opened: &Opened<T>, options: &Options) -> Welcome {
+    Welcome {
+        epoch: opened.epoch,
+        user: opened.user.clone(),
+        head: opened.head,
+        floor: opened.floor,
+        time: opened.time,
+        limits: Limits {
+            frame_bytes: MAX_CLIENT_FRAME as u32,
+            sends_in_flight: SENDS_IN_FLIGHT as u32,
+            batch: MAX_BATCH as u32,
+            pulls_in_flight: PULLS_IN_FLIGHT as u32,
+            page_entries: MAX_PAGE_ENTRIES,
+            tails: TAILS as u32,
+            idle_ms: u32::try_from(options.idle.as_millis()).unwrap_or(u32::MAX),
+        },
+        capabilities: if options.early_pull {
+            Capabilities::EARLY_PULL
+        } else {
+            Capabilities::NONE
+        },
+    }
+}
+
+/// From the welcome to the end.
+async fn converse<S: Service>(
+    live: &Arc<Live<S>>,
+    control: &mut Control,
+    handshake: &Handshake,
+    permit: &mut Permit,
+    deadline: Instant,
+) -> End {
+    let first = match timeout_at(deadline, early(live, control, handshake)).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(end)) => return end,
+        Err(_) => {
+            return broken(
+                Code::HELLO_TIMEOUT,
+                "the handshake was not completed in time",
+            );
+        }
+    };
+    permit.established();
+    if let Err(failure) = live.service.join(&live.session) {
+        let mut bye = Bye::new(failure.code, failure.message);
+        bye.retry_after_ms = failure.retry_after_ms;
+        return End::Broken(bye);
+    }
+    tokio::select! {
+        bye = live.service.ended(&live.session) => End::Broken(bye),
+        end = requests(live, control, first) => end,
+    }
+}
+
+/// Serves what may be served before the handshake is complete: pulls. Returns the first other request that came after, if one
+/// was read.
+async fn early<S: Service>(
+    live: &Arc<Live<S>>,
+    control: &mut Control,
+    handshake: &Handshake,
+) -> Result<Option<ClientFrame>, End> {
+    loop {
+        live.outbox.room().await;
+        let frame = tokio::select! {
+            biased;
+            () = handshake.complete() => return Ok(None),
+            frame = control.next() => frame?,
+        };
+        if let ClientFrame::Pull(pull) = frame {
+            live.outbox.owe(1);
+            pulls::take(live, pull);
+        } else if handshake.is_complete().await {
+            return Ok(Some(frame));
+        } else if let Some(request) = request_of(&frame) {
+            let text = "only pulls are taken before the handshake is complete";
+            live.outbox.owe(1);
+            live.outbox
+                .refuse(request, Failure::new(Code::EARLY_DATA, text));
+        } else {
+            handle(live, frame).await?;
+        }
+    }
+}
+
+/// The number of a request that must wait for the handshake.
+fn request_of(frame: &ClientFrame) -> Option<u64> {
+    match frame {
+        ClientFrame::Send(send) => Some(send.request),
+        ClientFrame::SendBatch(batch) => Some(batch.request),
+        ClientFrame::Acknowledge(acknowledge) => Some(acknowledge.request),
+        ClientFrame::Tail(tail) => Some(tail.request),
+        _ => None,
+    }
+}
+
+async fn requests<S: Service>(
+    live: &Arc<Live<S>>,
+    control: &mut Control,
+    first: Option<ClientFrame>,
+) -> End {
+    if let Some(frame) = first
+        && let Err(end) = handle(live, frame).await
+    {
+        return end;
+    }
+    loop {
+        live.outbox.room().await;
+        // A client that never pauses must not keep others from this thread.
+        tokio::task::coop::consume_budget().await;
+        let done = match control.next().await {
+            Ok(frame) => handle(live, frame).await,
+            Err(end) => Err(end),
+        };
+        if let Err(end) = done {
+            return end;
+        }
+    }
+}
+
+/// Takes one frame of a client whose handshake is complete.
+async fn handle<S: Service>(live: &Arc<Live<S>>, frame: ClientFrame) -> Result<(), End> {
+    let outbox = &live.outbox;
+    match frame {
+        ClientFrame::Send(send) => {
+            outbox.owe(1);
+            let ticket = Ticket::one(outbox, send.request);
+            live.service.send(&live.session, send.message, ticket);
+        }
+        ClientFrame::SendBatch(batch) if batch.messages.is_empty() => {
+            outbox.owe(1);
+            let failure = Failure::new(Code::INVALID_FIELD, "the batch has no messages");
+            outbox.refuse(batch.request, failure);
+        }
+        ClientFrame::SendBatch(batch) => {
+            outbox.owe(batch.messages.len());
+            let tickets = Ticket::batch(outbox, batch.request, batch.messages.len());
+            for (message, ticket) in batch.messages.into_iter().zip(tickets) {
+                live.service.send(&live.session, message, ticket);
+            }
+        }
+        ClientFrame::Pull(pull) => {
+            outbox.owe(1);
+            pulls::take(live, pull);
+        }
+        ClientFrame::Tail(tail) => {
+            outbox.owe(1);
+            tail::take(live, tail);
+        }
+        ClientFrame::Acknowledge(asked) => {
+            outbox.owe(1);
+            match live.service.acknowledge(&live.session, asked.seq).await {
+                Ok(seq) => {
+                    outbox.put(Answer::Acknowledged(Acknowledged {
+                        request: asked.request,
+                        seq,
+                    }));
+                }
+                Err(failure) => outbox.refuse(asked.request, failure),
+            }
+        }
+        ClientFrame::Bye(_) => return Err(End::Finished),
+        ClientFrame::Unknown(_) => {}
+        ClientFrame::Hello(_) => return Err(broken(Code::HELLO_REPEATED, "a second hello came")),
+        ClientFrame::Misdirected(kind) => {
+            let reason = format!("only a server may send a frame of kind {}", kind as u8);
+            return Err(broken(Code::UNEXPECTED_FRAME, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the answers that are owed, says goodbye, and gives the peer a moment to hear it.
+async fn part<S: Service>(
+    live: &Live<S>,
+    mut writer: JoinHandle<Result<SendStream, WriteError>>,
+    bye: &Bye,
+    drain: Duration,
+) {
+    // Late answers are lost with the connection; the caller asks again with the same key.
+    let _ = timeout(drain, live.outbox.settled()).await;
+    live.outbox.finish();
+    match timeout(LAST_WORDS, &mut writer).await {
+        Ok(Ok(Ok(mut to))) => say_last(&mut to, bye).await,
+        Ok(_) => {}
+        Err(_) => writer.abort(),
+    }
+}
+
+/// Writes a stream's last frame and waits a moment until the peer has it.
+async fn say_last<P: wire::Payload>(to: &mut SendStream, payload: &P) {
+    let mut frame = Vec::new();
+    if wire::write(payload, MAX_SERVER_FRAME, &mut frame).is_err() {
+        return;
+    }
+    let said = async {
+        to.write_chunk(Bytes::from(frame)).await?;
+        to.finish()?;
+        to.stopped().await.map(drop).map_err(WriteError::from)
+    };
+    // A peer that does not listen, or is gone, misses it.
+    let _: Result<Result<(), WriteError>, _> = timeout(LAST_WORDS, said).await;
+}
+
+fn close(connection: &Connection, bye: &Bye) {
+    connection.close(VarInt::from(bye.code.0), bye.reason.as_bytes());
+}

@@ -1,0 +1,132 @@
+//! A tail: a stream of its own that brings the entries of a log from a cursor on. It holds a cursor, not a queue: it reads the
+//! next page when the peer has room for it, and at the end of the log it waits for more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use quinn::{SendStream, WriteError};
+use waybill_core::id::Seq;
+use waybill_core::wire::{
+    self, Code, Failure, MAX_SERVER_FRAME, Payload, Refused, Tail, TailOpened,
+};
+
+use super::connection::Live;
+use super::options::{TAIL_PAGE_BYTES, TAIL_PAGE_ENTRIES, TAILS};
+use super::page;
+use super::service::{Read, Service, Slice, Watch};
+
+/// Why a tail ends.
+enum End {
+    /// The peer has stopped it, or is gone.
+    Stream,
+    /// It cannot go on.
+    Failure(Failure),
+}
+
+impl From<WriteError> for End {
+    fn from(_: WriteError) -> Self {
+        Self::Stream
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Takes a request for a tail that was noted as owed.
+pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
+    if live.tails.fetch_add(1, Ordering::Relaxed) >= TAILS {
+        live.tails.fetch_sub(1, Ordering::Relaxed);
+        let text = format!("{TAILS} tails are open on this connection already");
+        return live
+            .outbox
+            .refuse(tail.request, Failure::new(Code::TOO_MANY_TAILS, text));
+    }
+    let here = Arc::clone(live);
+    tokio::spawn(async move {
+        serve(&here, tail).await;
+        here.tails.fetch_sub(1, Ordering::Relaxed);
+    });
+}
+
+async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
+    let request = tail.request;
+    let begun = begin(live, &tail).await;
+    let (slice, watch) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return live.outbox.refuse(request, failure),
+    };
+    // A peer that has no room for the stream has no answer yet; the tail is owed until it has.
+    let Ok(mut to) = live.connection.open_uni().await else {
+        return;
+    };
+    live.outbox.answered_elsewhere();
+    let opened = TailOpened {
+        request,
+        epoch: slice.epoch,
+        floor: slice.floor,
+        head: slice.head,
+    };
+    let follow = async {
+        write(&mut to, &opened).await?;
+        follow(live, tail, slice, watch, &mut to).await
+    };
+    if let Err(End::Failure(failure)) = follow.await {
+        // The stream may be gone by now, and then nobody listens.
+        let _ = write(&mut to, &Refused { request, failure }).await;
+        let _ = to.finish();
+    }
+}
+
+/// Watches the log, and then reads from the cursor: what comes in between is not missed.
+async fn begin<S: Service>(live: &Live<S>, tail: &Tail) -> Result<(Slice, S::Watch), Failure> {
+    let watch = live.service.watch(&live.session, &tail.user)?;
+    let slice = read(live, &tail.user, tail.after).await?;
+    Ok((slice, watch))
+}
+
+async fn read<S: Service>(live: &Live<S>, user: &str, after: Seq) -> Result<Slice, Failure> {
+    let read = Read {
+        user: user.to_owned(),
+        after,
+        limit: TAIL_PAGE_ENTRIES,
+        bytes: TAIL_PAGE_BYTES,
+    };
+    live.service.pull(&live.session, &read).await
+}
+
+async fn follow<S: Service>(
+    live: &Live<S>,
+    tail: Tail,
+    mut slice: Slice,
+    mut watch: S::Watch,
+    to: &mut SendStream,
+) -> Result<(), End> {
+    let mut after = tail.after;
+    let stopped = to.stopped();
+    tokio::pin!(stopped);
+    loop {
+        let page = page::encode(tail.request, &slice, TAIL_PAGE_BYTES)?;
+        drop(slice);
+        if let Some(last) = page.last {
+            after = last;
+            to.write_chunk(Bytes::from(page.frame)).await?;
+        } else {
+            tokio::select! {
+                () = watch.grown() => {}
+                _ = &mut stopped => return Err(End::Stream),
+            }
+        }
+        slice = read(live, &tail.user, after).await?;
+    }
+}
+
+async fn write<P: Payload>(to: &mut SendStream, payload: &P) -> Result<(), WriteError> {
+    let mut frame = Vec::new();
+    // Both frames written here are far shorter than the bound.
+    let _ = wire::write(payload, MAX_SERVER_FRAME, &mut frame);
+    to.write_chunk(Bytes::from(frame)).await
+}
