@@ -33,6 +33,8 @@ missing=
 has_libclang || missing="$missing libclang-dev"
 if [ "$want" = test ]; then
     has python3 || missing="$missing python3"
+    # A test runs the printed curl line as a new user would.
+    has curl || missing="$missing curl"
     has fusermount3 || missing="$missing fuse3"
 fi
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+/// The command line, the configuration or the environment does not allow it.
 pub const USAGE: u8 = 2;
 /// The server refused, or could not be reached.
 pub const REFUSED: u8 = 3;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use waybill_client::{Connector, Fingerprint, Identity, Trust};
 use waybill_core::id::Seq;
-use waybill_core::wire::{Entry, Page};
+use waybill_core::wire::{Entry, Page, Place};
 
 use super::{FINGERPRINT_FILE, token};
 use crate::args::Pull;
@@ -170,7 +170,7 @@ fn describe(entry: &Entry) -> Result<Described, Failure> {
         .as_message()
         .map_err(Failure::with(REFUSED))?
         .map(|message| DescribedMessage {
-            conversation: json!({"kind": message.place.kind, "peer": message.place.peer}),
+            conversation: json!({"kind": kind(message.place.kind), "peer": message.place.peer}),
             conversation_seq: message.conversation_seq.0,
             sender: message.sender,
             server_msg_id: hex(&message.server_msg_id),
@@ -190,6 +190,15 @@ fn describe(entry: &Entry) -> Result<Described, Failure> {
         kind: entry.kind,
         message,
     })
+}
+
+/// The name that a kind of conversation has over HTTP; the number of one that this program does not know.
+fn kind(number: u8) -> Value {
+    match number {
+        Place::SINGLE => json!("single"),
+        Place::NOTIFICATION => json!("notification"),
+        other => json!(other),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
