@@ -40,6 +40,9 @@ pub struct Serve {
     /// Configuration file (TOML). Unknown keys are refused.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print every configuration key with its meaning and its environment variable, and exit.
+    #[arg(long)]
+    pub keys: bool,
     /// Data directory [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
-use waybill_gateway::config::{Config, DEFAULT_MANAGER, Overrides};
+use waybill_gateway::config::{self, Config, DEFAULT_MANAGER, Overrides};
 use waybill_gateway::server::{Server, StartError, StartOptions, Started};
 use waybill_gateway::telemetry;
 use waybill_replay::progress::{Bars, Progress as _};
@@ -16,6 +16,12 @@ use crate::args::Serve;
 use crate::output::{DIRECTORY, Failure, STOPPED, USAGE};
 
 pub fn run(args: Serve) -> Result<ExitCode, Failure> {
+    if args.keys {
+        for key in config::help() {
+            println!("{}  ({})\n    {}", key.key, key.variable, key.text);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let overrides = Overrides {
         data: args.data,
         http: args.http,
