@@ -14,6 +14,7 @@ use support::cast;
 use support::chronicle::Chronicle;
 use support::plan::{commands, plans};
 use waybill_core::body;
+use waybill_core::codec;
 use waybill_core::command::{Ask, Command, Stamped};
 use waybill_core::fact::Fact;
 use waybill_core::id::{Position, Time, UserNo};
@@ -182,6 +183,13 @@ proptest! {
         whole.bodies = live.all_bodies.clone();
         let folded = refolded(&whole, &[]);
         prop_assert!(folded == live.state, "{:?}", differences(&folded, &live.state));
+        // Nor does an earlier moment, folded now, show anything of what was erased since.
+        for moment in 0..=live.tail.position.0 / 10 {
+            for (family, key, value) in live.as_of(moment * 10).joined() {
+                let (by, _) = codec::decode_prefix::<Position>(&value).unwrap();
+                prop_assert!(live.bodies.contains_key(&by.0), "{family} {key:?} is from record {by}");
+            }
+        }
         // The state hash covers that something was erased, though not what it was.
         prop_assert_eq!(live.state.state_hash() == hash_before, live.tail == tail_before);
     }

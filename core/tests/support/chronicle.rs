@@ -102,6 +102,16 @@ impl Chronicle {
         assert_eq!(tail, self.tail);
     }
 
+    /// The views as of an earlier position, folded with the bodies that exist now.
+    pub fn as_of(&self, position: u64) -> MapState {
+        let mut state = MapState::default();
+        let mut tail = Tail::EMPTY;
+        let effects = self.fold_batch(&state, &mut tail, 1..=position, &self.bodies);
+        state.apply(effects);
+        self.copy_records(&mut state, 1..=position);
+        state
+    }
+
     /// Folds some records in one batch over `state`.
     fn fold_batch(
         &self,
