@@ -26,8 +26,9 @@ const QUICK_MESSAGES: u64 = 20_000;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
+    /// Without one, `engine` with its defaults.
     #[command(subcommand)]
-    command: Task,
+    command: Option<Task>,
 }
 
 #[derive(Subcommand)]
@@ -115,10 +116,13 @@ struct VictimArgs {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Task::Engine(args) => engine(&args),
-        Task::Life(args) => live(&args),
-        Task::Victim(args) => victim(&args),
+    let task = Cli::parse().command;
+    let task = task.or_else(|| Cli::parse_from(["storage", "engine"]).command);
+    let result = match task {
+        Some(Task::Engine(args)) => engine(&args),
+        Some(Task::Life(args)) => live(&args),
+        Some(Task::Victim(args)) => victim(&args),
+        None => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
