@@ -61,8 +61,8 @@ pub enum Domain {
     Token = 3,
     /// The first half of a dedup key. Parts: the sender's id, the caller's key.
     Key = 4,
-    /// The second half of a dedup key: a conversation as its callers name it. Parts: one byte (1 single chat, 2 notification
-    /// session), the receiver's id.
+    /// The second half of a dedup key: a conversation as its callers name it. Parts: one byte (OpenIM's sessionType:
+    /// 1 single chat, 4 notification), the receiver's id.
     Conversation = 5,
     /// A caller's whole request. Parts: what the surface says.
     Request = 6,

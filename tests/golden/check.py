@@ -249,7 +249,7 @@ def ledger_keyed_hashes(ledger, golden):
             receiver = other if one == fact["sender"] else one
             if not key or fact["sender"] not in ids or receiver not in ids:
                 continue
-            kind = {"Single": 1, "Notification": 2}[kind]
+            kind = {"Single": 1, "Notification": 4}[kind]
             found = hashes.dedup(secret, ids[fact["sender"]], key, kind, ids[receiver])
             same(what, found.hex(), fact["key"])
         else:

@@ -55,7 +55,7 @@ pub fn device_id(index: u8) -> String {
 /// The dedup key of a send.
 pub fn dedup(sender: u8, receiver: u8, notification: bool, key: u8) -> KeyedHash {
     let (sender, receiver) = (user_id(sender), user_id(receiver));
-    let conversation: [&[u8]; 2] = [&[1 + u8::from(notification)], receiver.as_bytes()];
+    let conversation: [&[u8]; 2] = [&[if notification { 4 } else { 1 }], receiver.as_bytes()];
     hash_key().dedup(&sender, &format!("key-{key}"), &conversation)
 }
 

@@ -154,7 +154,7 @@ impl Script {
         let (sender, receiver) = (self.user(letter.from), self.user(letter.to));
         let kind = match letter.kind {
             ConversationKind::Single => [1],
-            ConversationKind::Notification => [2],
+            ConversationKind::Notification => [4],
         };
         let key = [&message.key, &message.client_msg_id]
             .into_iter()

@@ -52,7 +52,7 @@ pub fn keyed_hashes() -> Value {
         (Domain::User, &["李四".as_bytes()]),
         (Domain::Device, &[b"18712345678", b"phone"]),
         (Domain::Token, &[b"android token"]),
-        (Domain::Conversation, &[&[2], b"18712345678"]),
+        (Domain::Conversation, &[&[4], b"18712345678"]),
         (Domain::Request, &[b"any", b"", b"parts"]),
     ];
     let vector = |(domain, parts): &(Domain, &[&[u8]])| {
@@ -76,8 +76,8 @@ pub fn dedup_keys() -> Value {
     };
     json!([
         vector(1, "18712345678"),
-        vector(2, "18712345678"),
-        vector(2, "李四")
+        vector(4, "18712345678"),
+        vector(4, "李四")
     ])
 }
 
