@@ -35,3 +35,7 @@ pub mod target;
 pub mod window;
 pub mod wire;
 pub mod yardstick;
+
+/// The allocator of the `waybill` program, so that the engine costs here what it costs there. The yardstick has it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
