@@ -19,6 +19,10 @@ use waybill_log::{Log, LogConfig, Options, QueueHandle, ReplyTo, WriterError};
 use waybill_replay::progress::Bars;
 use waybill_replay::verify;
 
+/// As in the `waybill` program, so that the figures are its figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Accounts that send.
 const ACCOUNTS: u64 = 20;
 

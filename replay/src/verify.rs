@@ -20,6 +20,7 @@ mod fold;
 mod leaves;
 mod live;
 mod options;
+mod pending;
 mod report;
 mod rows;
 mod scan;
@@ -125,7 +126,7 @@ pub fn run_within(
         directory => directory?,
     };
     let memory = Memory::new(&LogConfig {
-        memory_mib: options.memory_mib,
+        memory_mib: limits.database_mib,
         ..LogConfig::default()
     })?;
     let mut run = Run {

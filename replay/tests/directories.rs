@@ -220,6 +220,7 @@ fn the_way_of_looking_makes_no_difference() {
                 leaves_in_memory: 0,
                 fold_in_memory: 0,
                 fold_cache_bytes: 0,
+                database_mib: 0,
             }
         } else {
             replay::Limits::of(&options)

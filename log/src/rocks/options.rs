@@ -111,6 +111,20 @@ impl Memory {
         options
     }
 
+    /// Options of one family of views that are thrown away after one reading.
+    pub(super) fn bulk_family(&self) -> Options {
+        let mut options = self.common();
+        options.set_write_buffer_size(1 << 20);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_disable_auto_compactions(true);
+        let mut table = self.table(8 * 1024);
+        table.set_bloom_filter(10.0, false);
+        // Every look-up asks every table: a look-up of its filter in the cache each time would cost more than the memory.
+        table.set_cache_index_and_filter_blocks(false);
+        options.set_block_based_table_factory(&table);
+        options
+    }
+
     fn table(&self, block_bytes: usize) -> BlockBasedOptions {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);

@@ -1,5 +1,7 @@
 //! The views in RocksDB: a family for each of the domain's, no write-ahead log, one atomic flush for all.
 
+mod bulk;
+
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;

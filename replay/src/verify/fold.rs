@@ -16,7 +16,7 @@ use super::scratch::{Folded, Scratch};
 use crate::progress::Progress;
 
 /// Records that are applied in one overlay.
-const CHUNK_RECORDS: u64 = 1024;
+const CHUNK_RECORDS: u64 = 256;
 
 /// What came of a fold.
 pub(crate) struct Outcome {

@@ -68,6 +68,8 @@ pub struct Limits {
     pub fold_in_memory: u64,
     /// Bytes of the rows that a fold through a database keeps in memory, about.
     pub fold_cache_bytes: usize,
+    /// What the databases share, in MiB. They are read once from front to back, and gain little from more.
+    pub database_mib: usize,
 }
 
 impl Limits {
@@ -82,6 +84,7 @@ impl Limits {
             leaves_in_memory: (bytes / 8 / LEAF_BYTES) as u64,
             fold_in_memory: (bytes / 4 / FOLDED_RECORD_BYTES) as u64,
             fold_cache_bytes: bytes / 4,
+            database_mib: options.memory_mib / 4,
         }
     }
 }

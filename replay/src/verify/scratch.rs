@@ -3,19 +3,16 @@
 
 use std::cell::RefCell;
 
-use hashbrown::HashMap;
 use tempfile::TempDir;
 use waybill_core::id::Position;
 use waybill_core::outcome::StateError;
 use waybill_core::state::{Effect, Family, Key, MapState, State, Value, Writing};
 use waybill_log::StoreError;
-use waybill_log::rocks::{Access, Memory, RocksLedger, RocksViews};
+use waybill_log::rocks::{Memory, RocksLedger, RocksViews};
 use waybill_log::store::{Ledger, Views};
 
+use super::pending::{Generations, Pending};
 use super::rows::Rows;
-
-/// Bytes that a cached row occupies with its map slot, about.
-const CACHED_ROW_BYTES: usize = 160;
 
 /// The views that the fold has made so far. Used by one thread until they are finished.
 pub(crate) struct Scratch<'a> {
@@ -55,7 +52,7 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    /// Makes a database in `dir`, and keeps changed rows in about `cache_bytes` of memory.
+    /// Makes a database in `dir`, and keeps rows in about `cache_bytes` of memory.
     ///
     /// # Errors
     /// When the database cannot be made.
@@ -65,11 +62,11 @@ impl<'a> Scratch<'a> {
         memory: &Memory,
         cache_bytes: usize,
     ) -> Result<Self, StoreError> {
-        let views = RocksViews::open(&dir.path().join("views"), memory, Access::Write)?;
         let disk = Disk {
-            views,
-            cache: RefCell::default(),
-            rows_per_generation: (cache_bytes / 2 / CACHED_ROW_BYTES).max(1),
+            views: RocksViews::open_for_bulk(&dir.path().join("views"), memory)?,
+            memory: memory.clone(),
+            pending: RefCell::new(Pending::new(cache_bytes / 2)),
+            changed: RefCell::new(Generations::new(cache_bytes / 2)),
             dir,
         };
         Ok(Self {
@@ -99,11 +96,18 @@ impl<'a> Scratch<'a> {
             Held::Memory(state) => Ok(Folded::Memory(state.into_inner())),
             Held::Disk(disk) => {
                 let Disk {
-                    views, cache, dir, ..
+                    views,
+                    memory,
+                    pending,
+                    changed,
+                    dir,
                 } = *disk;
-                let cache = cache.into_inner();
-                write_changed(&views, cache.old)?;
-                write_changed(&views, cache.young)?;
+                views.ingest(pending.into_inner().sorted(), &memory)?;
+                let mut changed = changed.into_inner();
+                for _generation in 0..2 {
+                    views.ingest(changed.leaving(), &memory)?;
+                    changed.turn();
+                }
                 Ok(Folded::Disk { views, _dir: dir })
             }
         }
@@ -114,7 +118,7 @@ impl State for Scratch<'_> {
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
         match &self.held {
             Held::Memory(state) => state.borrow().get(family, key),
-            Held::Disk(disk) => disk.get(family, key),
+            Held::Disk(disk) => Ok(disk.get(family, key)?),
         }
     }
 
@@ -123,106 +127,57 @@ impl State for Scratch<'_> {
     }
 }
 
-/// Rows of appended families go straight to the database, where they are seldom asked for again. Rows of updated families stay
-/// in two generations of a cache: what is used moves to the young one, and what is still in the old one when the young one is
-/// full is written and dropped.
+/// Rows of appended families are seldom asked for: they wait in a list and go to the database in bulk. Rows of updated families
+/// are asked for again and again.
 struct Disk {
     views: RocksViews,
-    cache: RefCell<Cache>,
-    rows_per_generation: usize,
+    memory: Memory,
+    pending: RefCell<Pending>,
+    changed: RefCell<Generations>,
     dir: TempDir,
 }
 
-type Generation = HashMap<(Family, Key), Cached>;
-
-#[derive(Default)]
-struct Cache {
-    young: Generation,
-    old: Generation,
-}
-
-struct Cached {
-    value: Option<Value>,
-    changed: bool,
-}
-
 impl Disk {
-    fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
-        if family.info().writing == Writing::Appended {
-            return Ok(self.views.get(family, key)?);
-        }
+    fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StoreError> {
         let name = (family, *key);
-        let mut cache = self.cache.borrow_mut();
-        if let Some(cached) = cache.young.get(&name) {
-            return Ok(cached.value.clone());
+        if family.info().writing == Writing::Appended {
+            return match self.pending.borrow_mut().get(&name) {
+                Some(value) => Ok(value),
+                None => self.views.get(family, key),
+            };
         }
-        let cached = match cache.old.remove(&name) {
-            Some(cached) => cached,
-            None => Cached {
-                value: self.views.get(family, key)?,
-                changed: false,
-            },
-        };
-        let value = cached.value.clone();
-        cache.young.insert(name, cached);
+        let mut changed = self.changed.borrow_mut();
+        if let Some(value) = changed.get(&name) {
+            return Ok(value);
+        }
+        let value = self.views.get(family, key)?;
+        changed.remember(name, value.clone());
         Ok(value)
     }
 
     fn commit(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
-        let mut appended = Vec::with_capacity(effects.len());
-        let mut cache = self.cache.borrow_mut();
+        let mut pending = self.pending.borrow_mut();
+        let mut changed = self.changed.borrow_mut();
         for effect in effects {
-            let (Effect::Append(family, ..) | Effect::Put(family, ..) | Effect::Delete(family, ..)) =
-                &effect;
-            if family.info().writing == Writing::Appended {
-                appended.push(effect);
-                continue;
-            }
             let (name, value) = match effect {
                 Effect::Append(family, key, value) | Effect::Put(family, key, value) => {
                     ((family, key), Some(value))
                 }
                 Effect::Delete(family, key) => ((family, key), None),
             };
-            cache.old.remove(&name);
-            let changed = true;
-            cache.young.insert(name, Cached { value, changed });
+            match name.0.info().writing {
+                Writing::Appended => pending.push(name, value),
+                Writing::Updated => changed.change(name, value),
+            }
         }
-        write(&self.views, appended)?;
-        if cache.young.len() >= self.rows_per_generation {
-            let cache = &mut *cache;
-            let dropped = std::mem::replace(&mut cache.old, std::mem::take(&mut cache.young));
-            write_changed(&self.views, dropped)?;
+        if pending.is_full() {
+            self.views.ingest(pending.sorted(), &self.memory)?;
+            pending.clear();
+        }
+        if changed.is_full() {
+            self.views.ingest(changed.leaving(), &self.memory)?;
+            changed.turn();
         }
         Ok(())
-    }
-}
-
-fn write_changed(views: &RocksViews, rows: Generation) -> Result<(), StoreError> {
-    let changed = rows.into_iter().filter(|(_, row)| row.changed);
-    let effects = changed.map(|((family, key), row)| match row.value {
-        Some(value) => Effect::Put(family, key, value),
-        None => Effect::Delete(family, key),
-    });
-    write(views, effects.collect())
-}
-
-/// Rows written at a time.
-const WRITE_ROWS: usize = 8 * 1024;
-
-fn write(views: &RocksViews, mut effects: Vec<Effect>) -> Result<(), StoreError> {
-    // Neighbours go in faster one after the other. The sort is stable: of two changes of one row the later one counts.
-    effects.sort_by(|one, other| place(one).cmp(&place(other)));
-    for effects in effects.chunks(WRITE_ROWS) {
-        views.write(effects, None)?;
-    }
-    Ok(())
-}
-
-fn place(effect: &Effect) -> (Family, &Key) {
-    match effect {
-        Effect::Append(family, key, _)
-        | Effect::Put(family, key, _)
-        | Effect::Delete(family, key) => (*family, key),
     }
 }

@@ -292,10 +292,8 @@ mod tests {
         };
         let mut found = Vec::new();
         for seq in 1..=200 {
-            let link = |chain: &Hash, leaf: u8| {
-                hash::chain_link(chain, Seq(seq), 1, &Hash([leaf; 32]), &Hash([leaf; 32]))
-            };
-            right = link(&right, 1);
+            let one = Hash([1; 32]);
+            right = hash::chain_link(&right, Seq(seq), 1, &one, &one);
             let leaf = Hash([leaf(seq); 32]);
             chain.link(Seq(seq), 1, &leaf, &leaf);
             if seq % 64 == 0 || seq == 200 {
