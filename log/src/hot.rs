@@ -49,8 +49,50 @@ pub struct DirtyRow {
     change: u64,
 }
 
+/// A value as the table holds it. Nearly all rows are small and lie beside their key: a look-up then touches no second place in
+/// memory, which is most of what it costs.
+enum Held {
+    /// The row was deleted, or is known not to be there.
+    Nothing,
+    /// A value of so many bytes.
+    Small(u8, [u8; SMALL_BYTES]),
+    /// A larger one.
+    Large(Value),
+}
+
+/// Room for a head with its chain hash, which is the largest of the rows that every message changes.
+const SMALL_BYTES: usize = 47;
+
+impl From<Option<Value>> for Held {
+    fn from(value: Option<Value>) -> Self {
+        match value {
+            None => Self::Nothing,
+            Some(value) if value.len() <= SMALL_BYTES => {
+                let mut bytes = [0; SMALL_BYTES];
+                bytes[..value.len()].copy_from_slice(&value);
+                Self::Small(value.len() as u8, bytes)
+            }
+            Some(value) => Self::Large(value),
+        }
+    }
+}
+
+impl Held {
+    fn value(&self) -> Option<Value> {
+        match self {
+            Self::Nothing => None,
+            Self::Small(len, bytes) => Some(bytes[..usize::from(*len)].to_vec()),
+            Self::Large(value) => Some(value.clone()),
+        }
+    }
+
+    fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
 struct Row {
-    value: Option<Value>,
+    value: Held,
     /// Which change of the table made it what it is; 0 for a clean row.
     change: u64,
     used: AtomicBool,
@@ -169,7 +211,7 @@ impl HotTable {
                 if !row.used.load(Ordering::Relaxed) {
                     row.used.store(true, Ordering::Relaxed);
                 }
-                row.value.clone().map_or(Hit::Deleted, Hit::Row)
+                row.value.value().map_or(Hit::Deleted, Hit::Row)
             }
         }
     }
@@ -196,7 +238,9 @@ impl HotTable {
         let mut shard = self.shard(family, key).write();
         match shard.rows.get_mut(&(family, *key)) {
             None => self.insert_clean(&mut shard, family, key, Some(value)),
-            Some(row) if row.change == 0 && row.value.is_none() => row.value = Some(value),
+            Some(row) if row.change == 0 && !row.value.is_something() => {
+                row.value = Some(value).into()
+            }
             Some(_) => {}
         }
     }
@@ -206,7 +250,7 @@ impl HotTable {
         shard.rows.insert(
             (family, *key),
             Row {
-                value,
+                value: value.into(),
                 change: 0,
                 used: AtomicBool::new(false),
                 queued: true,
@@ -250,13 +294,13 @@ impl HotTable {
                 if row.change == 0 {
                     dirty.keys.push((family, *key));
                 }
-                row.value = value;
+                row.value = value.into();
                 row.change = change;
                 row.used.store(true, Ordering::Relaxed);
             }
             None => {
                 let row = Row {
-                    value,
+                    value: value.into(),
                     change,
                     used: AtomicBool::new(true),
                     queued: false,
@@ -285,7 +329,7 @@ impl HotTable {
                 rows.push(DirtyRow {
                     family,
                     key,
-                    value: row.value.clone(),
+                    value: row.value.value(),
                     change: row.change,
                 });
             }
@@ -308,7 +352,7 @@ impl HotTable {
             }
             drop(dirty);
             row.change = 0;
-            if row.value.is_some() && flushed.family.info().cached {
+            if row.value.is_something() && flushed.family.info().cached {
                 if !row.queued {
                     row.queued = true;
                     self.make_room(&mut shard);
