@@ -8,8 +8,10 @@ protocol is released, for a released frame never changes.
 
 import json
 import pathlib
+import re
 import sys
 
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "protocol.md"
 VECTORS = pathlib.Path(__file__).parent / "v1" / "wire.json"
 
 
@@ -27,19 +29,15 @@ def take(data, count):
     return data[:count], data[count:]
 
 
-def read_varint(data, largest):
+def read_varint(data, bits):
     first, data = take(data, 1)
-    width = {251: 2, 252: 4, 253: 8}.get(first[0])
-    if width is None:
-        if first[0] > 250:
-            raise Malformed(f"{first[0]} does not begin a number of at most 64 bits")
-        value = first[0]
-    else:
-        digits, data = take(data, width)
-        value = int.from_bytes(digits, "little")
-    if value > largest:
-        raise Malformed(f"{value} is more than {largest}")
-    return value, data
+    if first[0] <= 250:
+        return first[0], data
+    width = {251: 2, 252: 4, 253: 8}.get(first[0], 16)
+    if 8 * width > bits:
+        raise Malformed(f"{first[0]} does not begin a number of {bits} bits")
+    digits, data = take(data, width)
+    return int.from_bytes(digits, "little"), data
 
 
 def write_varint(value):
@@ -62,10 +60,10 @@ class U8:
 
 class Unsigned:
     def __init__(self, bits):
-        self.largest = (1 << bits) - 1
+        self.bits = bits
 
     def read(self, data):
-        return read_varint(data, self.largest)
+        return read_varint(data, self.bits)
 
     def write(self, value):
         return write_varint(value)
@@ -75,10 +73,10 @@ class Signed:
     """Zigzag: 0, -1, 1, -2, 2 … become 0, 1, 2, 3, 4 …"""
 
     def __init__(self, bits):
-        self.largest = (1 << bits) - 1
+        self.bits = bits
 
     def read(self, data):
-        value, data = read_varint(data, self.largest)
+        value, data = read_varint(data, self.bits)
         return (value >> 1) ^ -(value & 1), data
 
     def write(self, value):
@@ -112,7 +110,7 @@ class Fixed:
 
 class Bytes:
     def read(self, data):
-        count, data = read_varint(data, (1 << 64) - 1)
+        count, data = read_varint(data, 64)
         value, data = take(data, count)
         return value.hex(), data
 
@@ -123,7 +121,7 @@ class Bytes:
 
 class Text:
     def read(self, data):
-        count, data = read_varint(data, (1 << 64) - 1)
+        count, data = read_varint(data, 64)
         value, data = take(data, count)
         try:
             return value.decode("utf-8"), data
@@ -156,7 +154,7 @@ class List:
         self.inner, self.most = inner, most
 
     def read(self, data):
-        count, data = read_varint(data, (1 << 64) - 1)
+        count, data = read_varint(data, 64)
         if count > self.most:
             raise Malformed(f"{count} items; at most {self.most} are taken")
         items = []
@@ -176,7 +174,7 @@ class Choice:
         self.variants = variants
 
     def read(self, data):
-        number, data = read_varint(data, (1 << 32) - 1)
+        number, data = read_varint(data, 32)
         if number >= len(self.variants):
             raise Malformed(f"there is no choice {number}")
         name, inner = self.variants[number]
@@ -364,6 +362,17 @@ def check(vectors):
     assert not stream
 
 
+def check_examples(page):
+    """The examples of the page are whole frames of known kinds."""
+    section = page.split("\n## 12. Examples\n")[1].split("\n## ")[0]
+    examples = section.split("```")[1::2]
+    for example in examples:
+        digits = re.findall(r"^((?:[0-9a-f]{2} )+) ", example, re.MULTILINE)
+        name, value, rest = read_frame(bytes.fromhex("".join(digits)))
+        assert name and not rest, example
+    return len(examples)
+
+
 def main():
     vectors = json.loads(VECTORS.read_text("utf-8"))
     if sys.argv[1:] == ["--write"]:
@@ -371,7 +380,9 @@ def main():
             vector["bytes"] = write_frame(vector["frame"], vector["value"]).hex()
         VECTORS.write_text(json.dumps(vectors, ensure_ascii=False, indent=1) + "\n", "utf-8")
     check(vectors)
-    print(f"wire: {len(vectors['frames'])} frames and {len(vectors['refused'])} refusals are as described")
+    examples = check_examples(PAGE.read_text("utf-8"))
+    counts = f"{len(vectors['frames'])} frames, {len(vectors['refused'])} refusals and {examples} examples"
+    print(f"wire: {counts} are as described")
 
 
 if __name__ == "__main__":

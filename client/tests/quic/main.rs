@@ -1,5 +1,7 @@
 //! The client and the QUIC surface of the gateway, over real sockets on loopback, with a service in memory.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod early;
 mod ending;
 mod flow;

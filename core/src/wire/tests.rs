@@ -341,6 +341,37 @@ fn codes_are_distinct_and_explained() {
 }
 
 #[test]
+fn the_page_names_every_code_and_every_kind() {
+    let page = include_str!("../../../docs/protocol.md");
+    for CodeInfo {
+        code: Code(number),
+        name,
+        retryable,
+    } in CODES
+    {
+        let may = match (number, retryable) {
+            (0, _) => "",
+            (_, true) => "yes ",
+            (_, false) => "no ",
+        };
+        let row = format!("\n| {number} | `{name}` | {may}|");
+        // Those of HTTP stand in a sentence below the table.
+        let http_only = page.contains(&format!("{number} `{name}`"));
+        assert!(page.contains(&row) || http_only, "{row}");
+    }
+    for kind in Kind::ALL {
+        let number = kind as u8;
+        let rows = ["→", "←", "↔"].map(|way| format!("\n| {number} | {way} | `{kind:?}` |"));
+        assert!(rows.iter().any(|row| page.contains(row)), "{kind:?}");
+    }
+    assert_eq!(
+        ALPN,
+        format!("waybill/{}", crate::versions::WIRE_VERSION).as_bytes()
+    );
+    assert!(page.contains("The ALPN name is `waybill/1`"));
+}
+
+#[test]
 fn a_token_is_not_printed() {
     let hello = Hello {
         token: "sesame".to_owned(),
