@@ -2,6 +2,7 @@
 //!
 //! It must not know what the processes do. Every reading is `Option`: a process may be gone, a kernel may not say.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde::Serialize;
@@ -69,12 +70,48 @@ impl Usage {
     }
 }
 
-/// The CPU seconds of the calling thread alone, with nanosecond resolution.
-#[must_use]
-pub fn thread_cpu_seconds() -> Option<f64> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanos: u64 = text.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(nanos as f64 / 1e9)
+/// CPU seconds of the threads of several processes, added up by the threads' names.
+///
+/// Threads that have ended are not seen; their time is in [`Usage::cpu_seconds`] only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Threads(pub BTreeMap<String, f64>);
+
+impl Threads {
+    /// The reading of `pids`.
+    #[must_use]
+    pub fn of(pids: &[u32]) -> Self {
+        let mut sums = BTreeMap::new();
+        for tasks in pids
+            .iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
+        {
+            for task in tasks.flatten() {
+                let Ok(name) = fs::read_to_string(task.path().join("comm")) else {
+                    continue;
+                };
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                *sums.entry(plain(name.trim())).or_default() += cpu_seconds(&stat).unwrap_or(0.0);
+            }
+        }
+        Self(sums)
+    }
+
+    /// What was used between `earlier` and this reading, by threads that used anything.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let used = |name: &str, now: f64| now - earlier.0.get(name).copied().unwrap_or(0.0);
+        let spans = self
+            .0
+            .iter()
+            .map(|(name, now)| (name.clone(), used(name, *now)));
+        Self(spans.filter(|(_, seconds)| *seconds > 0.0).collect())
+    }
+}
+
+/// A thread's name without the number that tells it from its siblings.
+fn plain(name: &str) -> String {
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '#')
+        .to_owned()
 }
 
 /// Fields 14 and 15 of `stat`: user and system time. The second field is a name in parentheses that may hold
@@ -98,7 +135,7 @@ fn labelled(text: &str, label: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Usage, cpu_seconds, labelled};
+    use super::{Threads, Usage, cpu_seconds, labelled, plain};
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
@@ -123,5 +160,23 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_counts_nothing() {
         assert_eq!(Usage::sum(&[u32::MAX]), Usage::default());
+    }
+
+    #[test]
+    fn siblings_are_added_up_and_differences_are_taken_by_name() {
+        assert_eq!(
+            (plain("rocksdb:low0"), plain("worker-12"), plain("main")),
+            ("rocksdb:low".into(), "worker".into(), "main".into())
+        );
+        let of = |pairs: &[(&str, f64)]| {
+            Threads(pairs.iter().map(|(n, s)| ((*n).to_owned(), *s)).collect())
+        };
+        let later = of(&[("a", 3.0), ("b", 1.0), ("c", 0.5)]);
+        assert_eq!(
+            later.since(&of(&[("a", 1.0), ("b", 1.0)])),
+            of(&[("a", 2.0), ("c", 0.5)])
+        );
+        assert!(!Threads::of(&[std::process::id()]).0.is_empty());
+        assert_eq!(Threads::of(&[u32::MAX]), Threads::default());
     }
 }

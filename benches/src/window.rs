@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::latency::Latency;
 use crate::manifest::pressure::{Pressure, Stalled};
-use crate::process::Usage;
+use crate::process::{Threads, Usage};
 
 /// How long to warm up and how long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +103,14 @@ impl Tally {
 }
 
 /// What a window cost.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Cost {
     /// This process, which makes the load.
     pub client: Usage,
     /// The servers.
     pub server: Usage,
+    /// CPU seconds by the names of threads: of the servers, or of this process when there are none.
+    pub threads: Threads,
     /// The share of the window under pressure.
     pub stalled: Stalled,
 }
@@ -122,17 +124,30 @@ impl Meter {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(window: Window, pids: Vec<u32>) -> Result<Self> {
-        let read = move || (Usage::own(), Usage::sum(&pids), Pressure::now());
+        let worked = if pids.is_empty() {
+            vec![std::process::id()]
+        } else {
+            pids.clone()
+        };
+        let read = move || {
+            (
+                Usage::own(),
+                Usage::sum(&pids),
+                Threads::of(&worked),
+                Pressure::now(),
+            )
+        };
         thread::Builder::new()
             .name("meter".into())
             .spawn(move || {
                 sleep_until(window.opens);
-                let (client, server, pressure) = read();
+                let (client, server, threads, pressure) = read();
                 sleep_until(window.closes);
-                let (client_end, server_end, pressure_end) = read();
+                let (client_end, server_end, threads_end, pressure_end) = read();
                 Cost {
                     client: client_end.since(client),
                     server: server_end.since(server),
+                    threads: threads_end.since(&threads),
                     stalled: pressure_end.since(&pressure, window.length()),
                 }
             })

@@ -1,5 +1,7 @@
 //! The comparison as JSON and as a Markdown table.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::columns::{Column, Name};
@@ -123,6 +125,13 @@ impl Report {
             ]);
         }
         let rounds = self.columns.first().map_or(0, |c| c.rounds.len());
+        let mut threads = Table::new([
+            "column",
+            "threads that used more than 0.1 µs of CPU time for a message",
+        ]);
+        for c in &self.columns {
+            threads.row([c.column.name.to_string(), busiest(&c.rounds)]);
+        }
         let mut work = Table::of_words(["column", "work per message", "an answer means"]);
         for c in &self.columns {
             work.row([
@@ -133,11 +142,30 @@ impl Report {
         }
         format!(
             "{}\nbodies: {:.0} bytes on average; {rounds} interleaved rounds, medians; latencies of all rounds merged\n\n\
-             {}\n{}",
+             {}\n{}\n{}",
             self.manifest.headline(),
             self.mean_body_bytes,
             table.markdown(),
+            threads.markdown(),
             work.markdown(),
         )
     }
+}
+
+/// The threads that used the most CPU time over all rounds, with their microseconds for a message.
+fn busiest(rounds: &[Round]) -> String {
+    let messages: f64 = rounds.iter().map(|r| r.counted as f64).sum();
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, seconds) in rounds.iter().flat_map(|r| &r.cost.threads.0) {
+        *sums.entry(name).or_default() += seconds * 1e6 / messages.max(1.0);
+    }
+    let mut sums: Vec<_> = sums
+        .into_iter()
+        .filter(|(_, micros)| *micros > 0.1)
+        .collect();
+    sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+    sums.iter()
+        .map(|(name, micros)| format!("{name} {micros:.1}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -39,6 +39,8 @@ pub struct Options {
 pub struct Round {
     /// Messages answered a second.
     pub rate: f64,
+    /// Messages answered in the measured time.
+    pub counted: u64,
     /// From a request to its answer.
     pub latency: Summary,
     /// What it cost.
@@ -165,6 +167,7 @@ fn round(tally: &Tally, cost: Cost, span: Span) -> Round {
     let per_message = |seconds: f64| seconds * 1e6 / (tally.counted.max(1) as f64);
     Round {
         rate: tally.counted as f64 / span.measure.as_secs_f64(),
+        counted: tally.counted,
         latency: tally.latency.summary(),
         server_us_per_message: per_message(cost.server.cpu_seconds),
         client_us_per_message: per_message(cost.client.cpu_seconds),

@@ -18,6 +18,8 @@ pub struct Source {
     pub target: &'static str,
     /// The `target-cpu` it was told, or `generic`.
     pub target_cpu: &'static str,
+    /// The allocator of this program, RocksDB included, as of the server.
+    pub allocator: &'static str,
     /// The build profile.
     pub profile: &'static str,
     /// SHA-256 of this program: two results are of the same build when this is equal.
@@ -35,6 +37,7 @@ impl Source {
             rustc: env!("WAYBILL_RUSTC"),
             target: env!("WAYBILL_TARGET"),
             target_cpu: env!("WAYBILL_TARGET_CPU"),
+            allocator: "mimalloc",
             profile: env!("WAYBILL_PROFILE"),
             program_sha256: std::env::current_exe()
                 .and_then(std::fs::read)
