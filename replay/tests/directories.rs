@@ -238,3 +238,84 @@ fn the_way_of_looking_makes_no_difference() {
         }
     }
 }
+
+/// The files of a database with this ending, oldest first.
+fn files(path: &Path, ending: &str) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(path)
+        .expect("reads")
+        .map(|entry| entry.expect("reads").path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .filter(|path| std::fs::metadata(path).expect("is there").len() > 0)
+        .collect();
+    files.sort();
+    files
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).expect("reads");
+    bytes[at] ^= 0x10;
+    std::fs::write(path, bytes).expect("writes");
+}
+
+/// Damage of the files themselves, which RocksDB's checksums or the look at its log show.
+#[test]
+fn damaged_files_are_findings_and_a_torn_batch_is_none() {
+    let log = |copied: &Copy| files(&copied.path().join("ledger"), "log").remove(0);
+    let copied = Copy::new();
+    let len = std::fs::metadata(log(&copied)).expect("is there").len() as usize;
+    flip(&log(&copied), len / 2);
+    for report in [copied.verify(), copied.scan()] {
+        names(&report, Class::LedgerUnreadable, "ledger");
+    }
+
+    let copied = Copy::new();
+    let bytes = std::fs::read(log(&copied)).expect("reads");
+    std::fs::write(log(&copied), &bytes[..bytes.len() - 5]).expect("writes");
+    let error = replay::run(&Options::new(copied.path()), &mut Silent).expect_err("is torn");
+    assert!(matches!(error, Error::Torn { .. }), "{error}");
+    assert_eq!(error.exit_code(), 2);
+
+    // Tables: of the ledger, once it has some, and of the views.
+    let table = |copied: &Copy, store: &str| {
+        let tables = files(&copied.path().join(store), "sst").into_iter();
+        let size = |path: &std::path::PathBuf| std::fs::metadata(path).expect("is there").len();
+        tables.max_by_key(size).expect("a table")
+    };
+    let flushed = Copy::new().ledger(support::Rows::flush);
+    clean(&flushed.verify());
+    flip(&table(&flushed, "ledger"), 100);
+    let report = flushed.verify();
+    assert_eq!(report.exit_code(), 1, "{report}");
+    let unreadable = |class| report.findings.iter().any(|found| found.class == class);
+    assert!(unreadable(Class::LedgerUnreadable), "{report}");
+    let copied = Copy::new();
+    flip(&table(&copied, "views"), 100);
+    let report = copied.verify();
+    assert_eq!(report.exit_code(), 1, "{report}");
+    let unreadable = |class| report.findings.iter().any(|found| found.class == class);
+    assert!(unreadable(Class::ViewsUnreadable), "{report}");
+}
+
+/// However much is wrong, the report stays short and counts all.
+#[test]
+fn a_report_is_bounded() {
+    let copied = Copy::new().views(|rows| {
+        for (key, _) in rows.all("dedup") {
+            rows.remove("dedup", &key);
+        }
+    });
+    let options = Options {
+        findings_per_class: 3,
+        ..Options::new(copied.path())
+    };
+    let report = replay::run(&options, &mut Silent).expect("looks");
+    assert_eq!(report.findings.len(), 3, "{report}");
+    assert!(report.findings.is_sorted());
+    let more = report.more[&Class::RowMissing];
+    let messages = report.views.as_ref().expect("views").messages;
+    assert_eq!(more + 3, messages);
+    let json = serde_json::to_string(&report).expect("JSON");
+    let back: Report = serde_json::from_str(&json).expect("a report");
+    assert_eq!(back.findings, report.findings);
+    assert_eq!(back.more, report.more);
+}

@@ -124,6 +124,14 @@ impl Rows {
         self.db.delete_cf(handle, key).expect("writes");
     }
 
+    /// Writes everything into tables.
+    pub fn flush(&self) {
+        for family in ["records", "bodies"] {
+            let handle = self.db.cf_handle(family).expect("a family");
+            self.db.flush_cf(handle).expect("flushes");
+        }
+    }
+
     /// All rows of a family.
     pub fn all(&self, family: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         let handle = self.db.cf_handle(family).expect("a family");
