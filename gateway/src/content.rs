@@ -2,7 +2,7 @@
 //! could read is refused here.
 
 use crate::error::{Error, Kind};
-use crate::openim::go::members::{Raw, elements, members};
+use crate::openim::go::members::{Raw, Value};
 use crate::openim::go::scan;
 use crate::openim::go::weak::{self, ContentError};
 use crate::openim::v2::elements::{CONTENT_OA_NOTIFICATION, CONTENT_TEXT, sendable};
@@ -29,29 +29,35 @@ pub fn check(
 ) -> Result<Checked, Error> {
     check_size(content, max_bytes)?;
     let malformed = |what: String| Error::at(Kind::Malformed, "/content", what);
-    let value =
+    let tape =
         scan::first_value(content, max_depth).map_err(|error| malformed(error.to_string()))?;
-    if value.len() != content.trim_matches([' ', '\t', '\r', '\n']).len() {
+    let value = tape.root();
+    if value.text().len() != content.trim_matches([' ', '\t', '\r', '\n']).len() {
         return Err(malformed(
             "the content has text behind its JSON value".to_owned(),
         ));
     }
-    if !matches!(Raw::of(value), Raw::Object(_)) {
+    if value.raw() != Raw::Object {
         return Err(Error::at(
             Kind::ContentShape,
             "/content",
             "the content must be a JSON object",
         ));
     }
-    check_object(content_type, value, max_bytes)
+    check_object(content_type, value, tape.unusual, max_bytes)
 }
 
-/// Checks an object that is known to be well-formed JSON: that its contentType may be sent, its size, that any reader of
-/// JSON can read it, and that it fits its element.
+/// Checks an object that was scanned: that its contentType may be sent, its size, that any reader of JSON can read it (the
+/// scan says when that is in doubt: `unusual`), and that it fits its element.
 ///
 /// # Errors
 /// The first thing that is wrong; what concerns the element in the words of OpenIM.
-pub fn check_object(content_type: i64, object: &str, max_bytes: u64) -> Result<Checked, Error> {
+pub fn check_object(
+    content_type: i64,
+    object: Value<'_, '_>,
+    unusual: bool,
+    max_bytes: u64,
+) -> Result<Checked, Error> {
     let Some(element) = sendable(content_type) else {
         return Err(Error::at(
             Kind::ContentType,
@@ -59,8 +65,10 @@ pub fn check_object(content_type: i64, object: &str, max_bytes: u64) -> Result<C
             "contentType err",
         ));
     };
-    check_size(object, max_bytes)?;
-    check_portable(object)?;
+    check_size(object.text(), max_bytes)?;
+    if unusual {
+        check_portable(object)?;
+    }
     let decoded = weak::decode(object, element).map_err(|error| match error {
         ContentError::Types(text) => Error::at(Kind::ContentShape, "/content", text),
         ContentError::Rules(text) => Error::at(Kind::ContentRules, "/content", text),
@@ -94,16 +102,16 @@ fn check_size(content: &str, max_bytes: u64) -> Result<(), Error> {
 }
 
 /// Whether `text` is a string, under the key that counts: the last one spelled so, as the original's map has it.
-fn has_text(object: &str) -> bool {
-    let text = members(object).filter(|(key, _)| key == "text").last();
-    matches!(text.map(|(_, value)| Raw::of(value)), Some(Raw::String(text)) if !text.is_empty())
+fn has_text(object: Value<'_, '_>) -> bool {
+    let text = object.members().filter(|(key, _)| key == "text").last();
+    matches!(text.map(|(_, value)| value.raw()), Some(Raw::String(text)) if !text.is_empty())
 }
 
 /// Refuses what is JSON by its grammar and yet stops many readers: half of a surrogate pair, and numbers beyond the range
 /// of a double. One such message would block every later one of its receiver.
-fn check_portable(value: &str) -> Result<(), Error> {
+fn check_portable(value: Value<'_, '_>) -> Result<(), Error> {
     let fault = |what: &'static str| Err(Error::at(Kind::ContentShape, "/content", what));
-    match Raw::of(value) {
+    match value.raw() {
         Raw::Null | Raw::Bool(_) => Ok(()),
         Raw::Number(number) if number.parse::<f64>().is_ok_and(f64::is_finite) => Ok(()),
         Raw::Number(_) => fault("the content holds a number that is too large"),
@@ -111,13 +119,13 @@ fn check_portable(value: &str) -> Result<(), Error> {
             fault("the content holds half of a surrogate pair")
         }
         Raw::String(_) => Ok(()),
-        Raw::Array(text) => elements(text).try_for_each(check_portable),
-        Raw::Object(text) => members(text).try_for_each(|(key, value)| {
+        Raw::Array => value.elements().try_for_each(check_portable),
+        Raw::Object => value.members().try_for_each(|(key, member)| {
             // A key with an escape that stands for no character was read as U+FFFD.
-            if key.contains(char::REPLACEMENT_CHARACTER) && has_half_pair(text) {
+            if key.contains(char::REPLACEMENT_CHARACTER) && has_half_pair(value.text()) {
                 return fault("the content holds half of a surrogate pair");
             }
-            check_portable(value)
+            check_portable(member)
         }),
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use waybill_core::id::Position;
@@ -225,6 +226,7 @@ impl Log {
     pub fn control(&self) -> ControlHandle {
         ControlHandle {
             control: self.control.clone(),
+            ended: self.ended(),
         }
     }
 
@@ -254,7 +256,11 @@ impl Log {
 #[derive(Clone)]
 pub struct ControlHandle {
     control: Sender<Control>,
+    ended: watch::Receiver<Option<String>>,
 }
+
+/// How often someone who waits for control work looks whether the writer is still there.
+const CONTROL_WAIT: Duration = Duration::from_millis(100);
 
 impl ControlHandle {
     /// Copies both stores at one position into `to`, which must not exist. Blocks; sends wait meanwhile.
@@ -283,7 +289,14 @@ impl ControlHandle {
         };
         let (done, result) = bounded(1);
         self.control.try_send(control(done)).map_err(|_| gone())?;
-        result.recv().map_err(|_| gone())?
+        loop {
+            // Work that was handed in too late to be done stays in the channel as long as there are handles to it.
+            match result.recv_timeout(CONTROL_WAIT) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) if self.ended.borrow().is_none() => {}
+                Err(_) => return result.try_recv().unwrap_or_else(|_| Err(gone())),
+            }
+        }
     }
 }
 

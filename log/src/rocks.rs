@@ -9,6 +9,8 @@ pub use ledger::RocksLedger;
 pub use options::Memory;
 pub use views::RocksViews;
 
+use std::path::Path;
+
 use crate::error::StoreError;
 
 /// How a database is opened.
@@ -18,6 +20,17 @@ pub enum Access {
     Write,
     /// To read what is there; changes nothing on disk.
     Read,
+}
+
+/// Refuses to open for reading what is not there, which would else be begun.
+fn must_be_there(store: &'static str, path: &Path) -> Result<(), StoreError> {
+    if path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    Err(StoreError::Failed {
+        store,
+        reason: format!("there is no database at {}", path.display()),
+    })
 }
 
 fn failed(store: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {

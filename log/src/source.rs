@@ -2,6 +2,7 @@
 //! whether what it hands out is already durable.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
@@ -98,12 +99,18 @@ pub struct QueueSource {
     queue: Receiver<Submission>,
     /// A command that did not fit into the last batch.
     next: Option<Submission>,
+    gone: Arc<AtomicBool>,
 }
 
 /// The way into a [`QueueSource`].
 #[derive(Clone)]
 pub struct QueueHandle {
     queue: Sender<Submission>,
+    /// The other end, to empty the queue when the source is gone: the channel itself would keep what is in it for as long as
+    /// there are handles, and whoever waits for a reply would wait that long.
+    left: Receiver<Submission>,
+    /// Whether the source is gone.
+    gone: Arc<AtomicBool>,
     bytes: Arc<Semaphore>,
     max_bytes: usize,
 }
@@ -127,8 +134,11 @@ fn cost(command: &Command) -> usize {
 pub fn queue(config: &LogConfig) -> (QueueHandle, QueueSource) {
     let (sender, receiver) = crossbeam_channel::bounded(config.queue_commands);
     let max_bytes = config.queue_bytes.min(Semaphore::MAX_PERMITS);
+    let gone = Arc::new(AtomicBool::new(false));
     let handle = QueueHandle {
         queue: sender,
+        left: receiver.clone(),
+        gone: Arc::clone(&gone),
         bytes: Arc::new(Semaphore::new(max_bytes)),
         max_bytes,
     };
@@ -137,6 +147,7 @@ pub fn queue(config: &LogConfig) -> (QueueHandle, QueueSource) {
         QueueSource {
             queue: receiver,
             next: None,
+            gone,
         },
     )
 }
@@ -153,6 +164,10 @@ impl QueueHandle {
         deadline: Option<Instant>,
         mut reply: ReplyTo,
     ) -> Result<(), WriterError> {
+        if self.gone.load(Ordering::SeqCst) {
+            reply.0 = None;
+            return Err(WriterError::Stopped);
+        }
         let cost = cost(&command).min(self.max_bytes);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
         let Ok(permit) = Arc::clone(&self.bytes).try_acquire_many_owned(permits) else {
@@ -173,7 +188,12 @@ impl QueueHandle {
             };
             refused.reply.0 = None;
             error
-        })
+        })?;
+        // Either the source has seen this command when it emptied the queue, or its going is seen here.
+        if self.gone.load(Ordering::SeqCst) {
+            empty(&self.left);
+        }
+        Ok(())
     }
 
     /// Puts a command into the queue and waits for the reply.
@@ -209,6 +229,20 @@ impl QueueHandle {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+}
+
+/// Drops what is in the queue, which replies to each that the writer has stopped.
+fn empty(queue: &Receiver<Submission>) {
+    while let Ok(submission) = queue.try_recv() {
+        drop(submission);
+    }
+}
+
+impl Drop for QueueSource {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+        empty(&self.queue);
     }
 }
 

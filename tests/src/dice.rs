@@ -1,10 +1,11 @@
-//! The random numbers behind a torn power cut: a seed in, always the same numbers out. Not for secrets.
+//! Random numbers of the tests: a seed in, always the same numbers out. Not for secrets. It knows nobody who throws them.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to choose sectors.
-pub(super) struct Dice(u64);
+/// SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to choose sectors and moments.
+pub struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Dice {
+    /// The dice of a seed.
+    pub fn new(seed: u64) -> Dice {
         Dice(seed)
     }
 
@@ -17,14 +18,20 @@ impl Dice {
     }
 
     /// A number from 0 to `limit`, both included. The bias is far below what a test could see.
-    pub(super) fn up_to(&mut self, limit: u64) -> u64 {
+    pub fn up_to(&mut self, limit: u64) -> u64 {
         match limit.checked_add(1) {
             Some(count) => self.next() % count,
             None => self.next(),
         }
     }
 
-    pub(super) fn coin(&mut self) -> bool {
+    /// A seed for somebody else's dice.
+    pub fn seed(&mut self) -> u64 {
+        self.next()
+    }
+
+    /// Heads or tails.
+    pub fn coin(&mut self) -> bool {
         self.next() & 1 == 1
     }
 }

@@ -1,5 +1,5 @@
-//! Dependencies point one way: core ◄── log ◄── { gateway, replay } ◄── waybill. This test reads them from
-//! cargo, so it knows nothing of the crates' code.
+//! Dependencies point one way: core ◄── log ◄── { gateway, replay } ◄── waybill, and core ◄── client ◄── waybill. This test
+//! reads them from cargo, so it knows nothing of the crates' code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("waybill-log", Some(&["waybill-core"])),
     ("waybill-gateway", Some(&["waybill-core", "waybill-log"])),
     ("waybill-replay", Some(&["waybill-core", "waybill-log"])),
+    ("waybill-client", Some(&["waybill-core"])),
     (
         "waybill",
         Some(&[
@@ -19,11 +20,15 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
             "waybill-log",
             "waybill-gateway",
             "waybill-replay",
+            "waybill-client",
         ]),
     ),
     ("waybill-tests", None),
     ("waybill-benches", None),
 ];
+
+/// What the tests of a crate may use besides: those of the client run against the server.
+const IN_TESTS: &[(&str, &str)] = &[("waybill-client", "waybill-gateway")];
 
 /// What must never be found below `core`, however deep: a runtime, a database, a network, a random source.
 const NOT_IN_CORE: &[&str] = &[
@@ -59,7 +64,8 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Every crate of the workspace with all its dependencies, those of tests and build scripts included.
+/// Every crate of the workspace with all its dependencies, those of tests and build scripts included, but not those that
+/// only its tests may have.
 fn workspace() -> BTreeMap<String, BTreeSet<String>> {
     let text = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: serde_json::Value = serde_json::from_slice(&text).expect("cargo prints JSON");
@@ -69,11 +75,14 @@ fn workspace() -> BTreeMap<String, BTreeSet<String>> {
     names(&metadata["packages"])
         .iter()
         .map(|package| {
+            let name = package["name"].as_str().expect("a name");
             let needs = names(&package["dependencies"])
                 .iter()
-                .map(|dependency| dependency["name"].as_str().expect("a name").to_owned())
+                .map(|need| (need["name"].as_str().expect("a name"), &need["kind"]))
+                .filter(|(need, kind)| *kind != "dev" || !IN_TESTS.contains(&(name, need)))
+                .map(|(need, _)| need.to_owned())
                 .collect();
-            (package["name"].as_str().expect("a name").to_owned(), needs)
+            (name.to_owned(), needs)
         })
         .collect()
 }

@@ -92,12 +92,12 @@ impl KeyRing {
             Ok(claims) => return Ok(claims),
             Err(error) => error,
         };
-        if error.kind == Kind::TokenUnknown {
-            if let Some(old) = self.old.as_ref().filter(|old| now < old.until) {
-                let mut claims = self.decode(token, &old.key)?;
-                claims.expires = claims.expires.min(old.until);
-                return Ok(claims);
-            }
+        if error.kind == Kind::TokenUnknown
+            && let Some(old) = self.old.as_ref().filter(|old| now < old.until)
+        {
+            let mut claims = self.decode(token, &old.key)?;
+            claims.expires = claims.expires.min(old.until);
+            return Ok(claims);
         }
         Err(error)
     }

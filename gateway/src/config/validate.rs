@@ -101,14 +101,14 @@ fn check_managers(openim: &OpenIm, report: &mut impl FnMut(&str, String)) {
 }
 
 fn check_secrets(openim: &OpenIm, report: &mut impl FnMut(&str, String)) {
-    if let Some(secret) = &openim.secret {
-        if !SECRET_CHARS.contains(&secret.expose().chars().count()) {
-            let (min, max) = (SECRET_CHARS.start(), SECRET_CHARS.end());
-            report(
-                "openim.secret",
-                format!("must have {min} to {max} characters"),
-            );
-        }
+    if let Some(secret) = &openim.secret
+        && !SECRET_CHARS.contains(&secret.expose().chars().count())
+    {
+        let (min, max) = (SECRET_CHARS.start(), SECRET_CHARS.end());
+        report(
+            "openim.secret",
+            format!("must have {min} to {max} characters"),
+        );
     }
     let keys = [
         ("openim.access_secret", &openim.access_secret),
@@ -132,13 +132,13 @@ fn check_secrets(openim: &OpenIm, report: &mut impl FnMut(&str, String)) {
         ),
         _ => {}
     }
-    if let (Some(new), Some(old)) = (&openim.access_secret, &openim.access_secret_old) {
-        if equal(new, old) {
-            report(
-                "openim.access_secret_old",
-                "is the same as access_secret".to_owned(),
-            );
-        }
+    if let (Some(new), Some(old)) = (&openim.access_secret, &openim.access_secret_old)
+        && equal(new, old)
+    {
+        report(
+            "openim.access_secret_old",
+            "is the same as access_secret".to_owned(),
+        );
     }
 }
 

@@ -134,7 +134,9 @@ async fn greet<S: Service>(
         &opened,
         &context.options,
     ))));
-    let writer = tokio::spawn(Arc::clone(&outbox).write(to));
+    let f = Arc::clone(&outbox).write(to);
+    eprintln!("write {}", size_of_val(&f));
+    let writer = tokio::spawn(f);
     let live = Live {
         service: Arc::clone(&context.service),
         session: Arc::new(opened.session),

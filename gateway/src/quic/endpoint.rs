@@ -183,7 +183,9 @@ impl<S: Service> Listener<S> {
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
                 let context = Arc::clone(&self.context);
                 tokio::spawn(async move {
-                    connection::run(connecting, permit, context).await;
+                    let f = connection::run(connecting, permit, context);
+                    eprintln!("run {}", size_of_val(&f));
+                    f.await;
                     drop(alive);
                 });
             }

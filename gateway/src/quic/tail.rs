@@ -47,7 +47,9 @@ pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
     }
     let here = Arc::clone(live);
     tokio::spawn(async move {
-        serve(&here, tail).await;
+        let f = serve(&here, tail);
+        eprintln!("tail {}", size_of_val(&f));
+        f.await;
         here.tails.fetch_sub(1, Ordering::Relaxed);
     });
 }

@@ -14,7 +14,7 @@ use waybill_core::rules::NewRecord;
 
 use super::options::Memory;
 use super::wal::{self, Verdict};
-use super::{Access, failed};
+use super::{Access, failed, must_be_there};
 use crate::error::StoreError;
 use crate::store::{Bodies, Durability, Ledger, Stored, Visit};
 
@@ -43,12 +43,16 @@ impl RocksLedger {
     /// When the database is damaged or cannot be opened.
     pub fn open(path: &Path, memory: &Memory, access: Access) -> Result<Self, StoreError> {
         check_logs(path, access)?;
-        let options = memory.ledger();
+        let mut options = memory.ledger();
         let families =
             [RECORDS, BODIES].map(|name| ColumnFamilyDescriptor::new(name, memory.ledger_family()));
         let db = match access {
             Access::Write => DB::open_cf_descriptors(&options, path, families),
-            Access::Read => DB::open_cf_descriptors_read_only(&options, path, families, false),
+            Access::Read => {
+                must_be_there(STORE, path)?;
+                Memory::leave_no_trace(&mut options);
+                DB::open_cf_descriptors_read_only(&options, path, families, false)
+            }
         };
         Ok(Self {
             db: db.map_err(failed(STORE))?,

@@ -1,7 +1,8 @@
 //! RocksDB options, in one place. Figures that they rest on: `docs/performance.md`.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env,
+    InfoLogger, LogLevel, Options,
 };
 use waybill_core::state::{Family, FamilyInfo, Writing};
 
@@ -52,8 +53,15 @@ impl Memory {
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);
         // The info log is for RocksDB's engineers; errors reach us as results.
-        options.set_log_level(rocksdb::LogLevel::Warn);
+        options.set_log_level(LogLevel::Warn);
         options
+    }
+
+    /// Makes options for reading only: RocksDB would else begin an info log, and make the directory for it.
+    pub(super) fn leave_no_trace(options: &mut Options) {
+        options.create_if_missing(false);
+        let nobody = InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {});
+        options.set_info_logger(nobody);
     }
 
     /// Options of the ledger database.

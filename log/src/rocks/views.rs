@@ -13,7 +13,7 @@ use waybill_core::id::{Epoch, Hash, Position};
 use waybill_core::state::{Effect, FAMILIES, Family, Key, Value};
 
 use super::options::Memory;
-use super::{Access, failed};
+use super::{Access, failed, must_be_there};
 use crate::error::StoreError;
 use crate::store::{Applied, Mark, Views};
 
@@ -38,13 +38,17 @@ impl RocksViews {
     /// # Errors
     /// When it is damaged or cannot be opened.
     pub fn open(path: &Path, memory: &Memory, access: Access) -> Result<Self, StoreError> {
-        let options = memory.views();
+        let mut options = memory.views();
         let families = FAMILIES
             .iter()
             .map(|info| ColumnFamilyDescriptor::new(info.name, memory.views_family(info)));
         let db = match access {
             Access::Write => DB::open_cf_descriptors(&options, path, families),
-            Access::Read => DB::open_cf_descriptors_read_only(&options, path, families, false),
+            Access::Read => {
+                must_be_there(STORE, path)?;
+                Memory::leave_no_trace(&mut options);
+                DB::open_cf_descriptors_read_only(&options, path, families, false)
+            }
         };
         Ok(Self {
             db: db.map_err(failed(STORE))?,

@@ -3,6 +3,7 @@
 
 pub mod batches;
 pub mod faults;
+pub mod image;
 pub mod oracle;
 pub mod plan;
 pub mod rows;

@@ -93,16 +93,26 @@ fn opening(n: u64) -> Opening {
 /// Makes commands of ops, each without a key another one. Remembers them all.
 #[derive(Default)]
 pub struct Commands {
+    /// The number of the first.
+    first: u64,
     made: Vec<Command>,
 }
 
 impl Commands {
+    /// Commands that share nothing with others but the cast and the keys.
+    pub fn from(first: u64) -> Self {
+        Self {
+            first,
+            made: Vec::new(),
+        }
+    }
+
     pub fn of(&mut self, ops: &[Op]) -> Vec<Command> {
         ops.iter().flat_map(|op| self.one(op)).collect()
     }
 
     fn one(&mut self, op: &Op) -> Vec<Command> {
-        let n = self.made.len() as u64;
+        let n = self.first + self.made.len() as u64;
         let commands = match op {
             Op::Burst(count) => (0..u64::from(*count))
                 .map(|step| {

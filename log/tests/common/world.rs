@@ -104,7 +104,8 @@ impl World {
         let past = match self.open(life, &faults, &taken) {
             None => None,
             Some((log, sender)) => {
-                self.check_served(&log.reader(), &faults);
+                let reader = log.reader();
+                self.check_served(&reader, &faults);
                 let before = faults.writes();
                 if let Some(at) = crash {
                     faults.stop_at(i64::from(at));
@@ -121,7 +122,7 @@ impl World {
                 drop(sender);
                 let ended = log.join();
                 assert!(ended.is_ok() || faults.is_dead(), "{ended:?}");
-                Some((batches, replies))
+                Some((batches, replies, reader))
             }
         };
         let stopped = faults.is_dead();
@@ -135,7 +136,7 @@ impl World {
                 .expect("settles"),
         }
         self.views.cut();
-        if let Some((batches, replies)) = past {
+        if let Some((batches, replies, reader)) = past {
             let taken = std::mem::take(&mut *taken.lock());
             self.reconcile(
                 Past {
@@ -145,6 +146,8 @@ impl World {
                 },
                 stopped,
             );
+            // Now from the hot table and the ring.
+            self.check_served(&reader, &faults);
         }
         self.check_ledger();
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::Survivors;
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// What the page cache writes as a whole, in bytes.
 const PAGE: u64 = 4096;

@@ -11,7 +11,6 @@
 //! * neither `close`, `rename`, `sync_file_range` nor `sync` makes anything durable.
 
 mod content;
-mod dice;
 mod faults;
 mod machine;
 mod mounted;

@@ -20,8 +20,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::Survivors;
-use super::dice::Dice;
 use super::tree::Tree;
+use crate::dice::Dice;
 
 /// A name that differs from the durable image, or did for a moment.
 pub(super) struct Pending {

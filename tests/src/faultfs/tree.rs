@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use super::CutReport;
 use super::Survivors;
 use super::content::Content;
-use super::dice::Dice;
 use super::names::Pending;
+use crate::dice::Dice;
 
 /// The node of the backing directory itself; FUSE fixes this number.
 pub(super) const ROOT: u64 = 1;

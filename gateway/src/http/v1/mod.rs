@@ -16,7 +16,6 @@ use super::call::{Answered, Call};
 use super::respond::{self, Body};
 use crate::auth::Principal;
 use crate::error::{Error, Kind, ProblemOptions};
-use crate::openim::go::scan;
 use crate::service::Service;
 use crate::telemetry::metrics::Route;
 
@@ -163,19 +162,16 @@ fn principal(service: &Service, call: &Call<'_>) -> Result<Arc<Principal>> {
     Ok(service.authenticate(token.trim())?)
 }
 
-/// Reads a body: one JSON object, nested no deeper than allowed, without unknown fields.
-fn json<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Result<T> {
-    let malformed = |text: String| Refusal::from(Error::new(Kind::Malformed, text));
+/// Reads a body: one JSON value without unknown fields. What is kept as it is, is checked by whoever keeps it.
+fn json<'a, T: serde::Deserialize<'a>>(call: &Call<'a>) -> Result<T> {
     let text = std::str::from_utf8(call.body)
-        .map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
-    // The parser below has no bound on nesting for parts that are kept as they are.
-    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
-    scan::first_value(text, depth).map_err(|error| malformed(format!("the body: {error}")))?;
-    serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Error::new(Kind::InvalidField, format!("the body: {error}")).into()
-        }
-        _ => malformed(format!("the body: {error}")),
+        .map_err(|_| Error::new(Kind::Malformed, "the body is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => Kind::InvalidField,
+            _ => Kind::Malformed,
+        };
+        Error::new(kind, format!("the body: {error}")).into()
     })
 }
 

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::members::{Raw, members};
-use super::scan::{self, SyntaxError};
+use super::members::{self, Raw};
+use super::scan::{self, SyntaxError, Tape};
 use super::text::{same_but_case, unquote};
 
 /// Most fields of one shape.
@@ -78,8 +78,8 @@ pub enum Value<'a> {
     Number(i64),
     /// A flag.
     Flag(bool),
-    /// An object, byte for byte.
-    Object(&'a str),
+    /// An object: its text, byte for byte, and its place on the tape.
+    Object(&'a str, usize),
     /// The fields of a struct.
     Struct(Box<Values<'a>>),
 }
@@ -134,11 +134,11 @@ impl<'a> Values<'a> {
         matches!(self.at(index), Value::Flag(true))
     }
 
-    /// The object of a field, byte for byte.
+    /// The object of a field: its text, byte for byte, and its place on the tape.
     #[must_use]
-    pub fn object(&self, index: usize) -> Option<&'a str> {
+    pub fn object(&self, index: usize) -> Option<(&'a str, usize)> {
         match self.at(index) {
-            Value::Object(text) => Some(text),
+            Value::Object(text, place) => Some((text, *place)),
             _ => None,
         }
     }
@@ -153,22 +153,26 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Reads the first JSON value of a body as a request of this shape and checks its rules.
+/// Scans the first JSON value of a body.
 ///
 /// # Errors
 /// With the text of the original.
-pub fn bind<'a>(
-    body: &'a [u8],
-    shape: &'static Shape,
-    max_depth: usize,
-) -> Result<Values<'a>, BindError> {
+pub fn scan(body: &[u8], max_depth: usize) -> Result<Tape<'_>, BindError> {
     let text = std::str::from_utf8(body).map_err(|_| BindError::NotText)?;
-    let value = scan::first_value(text, max_depth)?;
+    Ok(scan::first_value(text, max_depth)?)
+}
+
+/// Reads a scanned body as a request of this shape and checks its rules.
+///
+/// # Errors
+/// With the text of the original.
+pub fn bind<'a>(tape: &Tape<'a>, shape: &'static Shape) -> Result<Values<'a>, BindError> {
+    let root = tape.root();
     let mut values = Values::default();
     let mut wrong = None;
-    match Raw::of(value) {
+    match root.raw() {
         Raw::Null => {}
-        Raw::Object(object) => read(object, shape, "", &mut values, &mut wrong),
+        Raw::Object => read(root, shape, "", &mut values, &mut wrong),
         other => {
             return Err(BindError::Type(format!(
                 "json: cannot unmarshal {} into Go value of type {}",
@@ -190,33 +194,32 @@ pub fn bind<'a>(
 
 /// Reads the members of an object; the first value of a wrong type is said in `wrong`, and reading goes on, as in Go.
 fn read<'a>(
-    object: &'a str,
+    object: members::Value<'_, 'a>,
     shape: &'static Shape,
     path: &str,
     values: &mut Values<'a>,
     wrong: &mut Option<String>,
 ) {
-    for (key, text) in members(object) {
+    for (key, found) in object.members() {
         let Some(index) = find(shape, &key) else {
             continue;
         };
         let (Some(field), Some(slot)) = (shape.fields.get(index), values.0.get_mut(index)) else {
             continue;
         };
-        let raw = Raw::of(text);
-        if let Kind::Struct(inner) = field.kind {
-            if let Raw::Object(object) = raw {
-                let mut nested = match std::mem::take(slot) {
-                    Value::Struct(nested) => nested,
-                    _ => Box::default(),
-                };
-                let path = format!("{path}{}.", field.json);
-                read(object, inner, &path, &mut nested, wrong);
-                *slot = Value::Struct(nested);
-                continue;
-            }
+        if let Kind::Struct(inner) = field.kind
+            && found.raw() == Raw::Object
+        {
+            let mut nested = match std::mem::take(slot) {
+                Value::Struct(nested) => nested,
+                _ => Box::default(),
+            };
+            let path = format!("{path}{}.", field.json);
+            read(found, inner, &path, &mut nested, wrong);
+            *slot = Value::Struct(nested);
+            continue;
         }
-        if let Err(found) = take(field.kind, raw, slot) {
+        if let Err(found) = take(field.kind, found, slot) {
             wrong.get_or_insert_with(|| {
                 format!(
                     "json: cannot unmarshal {found} into Go struct field {}.{path}{} of type {}",
@@ -240,13 +243,13 @@ fn find(shape: &Shape, key: &str) -> Option<usize> {
 }
 
 /// Puts a value into a field, or names what was found in its place.
-fn take<'a>(kind: Kind, raw: Raw<'a>, slot: &mut Value<'a>) -> Result<(), String> {
-    match (kind, raw) {
+fn take<'a>(kind: Kind, found: members::Value<'_, 'a>, slot: &mut Value<'a>) -> Result<(), String> {
+    match (kind, found.raw()) {
         (Kind::Map | Kind::Struct(_), Raw::Null) => *slot = Value::Zero,
         (_, Raw::Null) => {}
         (Kind::Text, Raw::String(raw)) => *slot = Value::Text(unquote(raw)),
         (Kind::Flag, Raw::Bool(flag)) => *slot = Value::Flag(flag),
-        (Kind::Map, Raw::Object(text)) => *slot = Value::Object(text),
+        (Kind::Map, Raw::Object) => *slot = Value::Object(found.text(), found.place()),
         (Kind::Int32, Raw::Number(text)) => *slot = Value::Number(int::<i32>(text)?),
         (Kind::Uint32, Raw::Number(text)) => *slot = Value::Number(int::<u32>(text)?),
         (_, other) => return Err(json_type(other).to_owned()),
@@ -266,8 +269,8 @@ fn json_type(raw: Raw<'_>) -> &'static str {
         Raw::Bool(_) => "bool",
         Raw::Number(_) => "number",
         Raw::String(_) => "string",
-        Raw::Array(_) => "array",
-        Raw::Object(_) => "object",
+        Raw::Array => "array",
+        Raw::Object => "object",
     }
 }
 
@@ -312,7 +315,7 @@ fn broken(rules: &[Rule], value: &Value<'_>) -> Option<&'static str> {
         Value::Text(text) => i64::try_from(text.chars().count()).unwrap_or(i64::MAX),
         Value::Number(number) => *number,
         Value::Flag(flag) => i64::from(*flag),
-        Value::Object(_) | Value::Struct(_) => 1,
+        Value::Object(..) | Value::Struct(_) => 1,
     };
     for rule in rules {
         match rule {
@@ -328,215 +331,4 @@ fn broken(rules: &[Rule], value: &Value<'_>) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    static INNER: Shape = Shape {
-        name: "Inner",
-        type_name: "sdk.Inner",
-        fields: &[
-            Field {
-                json: "title",
-                go: "Title",
-                kind: Kind::Text,
-                rules: &[],
-            },
-            Field {
-                json: "count",
-                go: "Count",
-                kind: Kind::Flag,
-                rules: &[],
-            },
-        ],
-    };
-
-    static OUTER: Shape = Shape {
-        name: "Req",
-        type_name: "pkg.Req",
-        fields: &[
-            Field {
-                json: "userID",
-                go: "Req2.UserID",
-                kind: Kind::Text,
-                rules: &[Rule::Required, Rule::Max(4)],
-            },
-            Field {
-                json: "platform",
-                go: "Platform",
-                kind: Kind::Int32,
-                rules: &[Rule::Required, Rule::Min(1), Rule::Max(7)],
-            },
-            Field {
-                json: "content",
-                go: "Content",
-                kind: Kind::Map,
-                rules: &[Rule::Required],
-            },
-            Field {
-                json: "gender",
-                go: "Gender",
-                kind: Kind::Int32,
-                rules: &[Rule::OmitEmpty, Rule::OneOf(&[0, 1, 2])],
-            },
-            Field {
-                json: "birth",
-                go: "Birth",
-                kind: Kind::Uint32,
-                rules: &[],
-            },
-            Field {
-                json: "online",
-                go: "Online",
-                kind: Kind::Flag,
-                rules: &[],
-            },
-            Field {
-                json: "inner",
-                go: "Inner",
-                kind: Kind::Struct(&INNER),
-                rules: &[],
-            },
-        ],
-    };
-
-    fn error(body: &str) -> String {
-        bind(body.as_bytes(), &OUTER, 32).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn fields_are_read_as_go_reads_them() {
-        let body = "{\"USERID\":\"a\\u0062\",\"platform\":1,\"Platform\":2,\"platform\":null,\"content\":{ \"k\" : 1 },\
-                    \"unknown\":[{}],\"online\":true,\"birth\":4294967295,\"inner\":{\"TITLE\":\"t\",\"x\":1}} rest";
-        let values = bind(body.as_bytes(), &OUTER, 32).unwrap();
-        assert_eq!(values.text(0), "ab");
-        assert_eq!(
-            values.number(1),
-            2,
-            "the last one counts, null changes nothing"
-        );
-        assert_eq!(
-            values.object(2),
-            Some("{ \"k\" : 1 }"),
-            "kept byte for byte"
-        );
-        assert_eq!(values.number(4), 4_294_967_295);
-        assert!(values.flag(5));
-        assert_eq!(values.nested(6).unwrap().text(0), "t");
-        assert_eq!(values.text(99), "");
-    }
-
-    #[test]
-    fn wrong_types_have_the_words_of_go() {
-        let table = [
-            (
-                "[]",
-                "json: cannot unmarshal array into Go value of type pkg.Req",
-            ),
-            (
-                "5",
-                "json: cannot unmarshal number into Go value of type pkg.Req",
-            ),
-            (
-                "{\"platform\":\"1\"}",
-                "json: cannot unmarshal string into Go struct field Req.platform of type int32",
-            ),
-            (
-                "{\"platform\":1.5}",
-                "json: cannot unmarshal number 1.5 into Go struct field Req.platform of type int32",
-            ),
-            (
-                "{\"platform\":2147483648}",
-                "json: cannot unmarshal number 2147483648 into Go struct field Req.platform of type int32",
-            ),
-            (
-                "{\"birth\":-1}",
-                "json: cannot unmarshal number -1 into Go struct field Req.birth of type uint32",
-            ),
-            (
-                "{\"USERID\":1}",
-                "json: cannot unmarshal number into Go struct field Req.userID of type string",
-            ),
-            (
-                "{\"userID\":{}}",
-                "json: cannot unmarshal object into Go struct field Req.userID of type string",
-            ),
-            (
-                "{\"content\":\"x\"}",
-                "json: cannot unmarshal string into Go struct field Req.content of type map[string]interface {}",
-            ),
-            (
-                "{\"online\":1,\"platform\":\"x\"}",
-                "json: cannot unmarshal number into Go struct field Req.online of type bool",
-            ),
-            (
-                "{\"inner\":[]}",
-                "json: cannot unmarshal array into Go struct field Req.inner of type sdk.Inner",
-            ),
-            (
-                "{\"inner\":{\"title\":true}}",
-                "json: cannot unmarshal bool into Go struct field Inner.inner.title of type string",
-            ),
-            ("", "EOF"),
-            ("{\"userID\":", "unexpected EOF"),
-        ];
-        for (body, expected) in table {
-            assert_eq!(error(body), expected, "{body}");
-        }
-        assert_eq!(
-            bind(b"{\"userID\":\"\xff\"}", &OUTER, 32),
-            Err(BindError::NotText)
-        );
-    }
-
-    #[test]
-    fn broken_rules_have_the_words_of_the_validator() {
-        let missing = "Key: 'Req.Req2.UserID' Error:Field validation for 'UserID' failed on the 'required' tag\n\
-                       Key: 'Req.Platform' Error:Field validation for 'Platform' failed on the 'required' tag\n\
-                       Key: 'Req.Content' Error:Field validation for 'Content' failed on the 'required' tag";
-        for body in [
-            "{}",
-            "null",
-            "{\"userID\":\"\",\"platform\":0,\"content\":null}",
-        ] {
-            assert_eq!(error(body), missing, "{body}");
-        }
-        let table = [
-            (
-                "{\"userID\":\"大大大大大\",\"platform\":1,\"content\":{}}",
-                "Req2.UserID",
-                "max",
-            ),
-            (
-                "{\"userID\":\"a\",\"platform\":8,\"content\":{}}",
-                "Platform",
-                "max",
-            ),
-            (
-                "{\"userID\":\"a\",\"platform\":-1,\"content\":{}}",
-                "Platform",
-                "min",
-            ),
-            (
-                "{\"userID\":\"a\",\"platform\":1,\"content\":{},\"gender\":3}",
-                "Gender",
-                "oneof",
-            ),
-        ];
-        for (body, field, tag) in table {
-            let text = error(body);
-            assert!(
-                text.contains(&format!("'Req.{field}'")) && text.ends_with(&format!("'{tag}' tag")),
-                "{text}"
-            );
-            assert!(!text.contains('\n'), "{text}");
-        }
-        assert!(
-            bind(
-                "{\"userID\":\"大大大大\",\"platform\":1,\"content\":{}}".as_bytes(),
-                &OUTER,
-                32
-            )
-            .is_ok()
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! Walks over a JSON text that is known to be well-formed, without copying it. Text that is not well-formed ends a walk
-//! early; it never causes a panic.
+//! Walks over the values that a scan has noted, without copying and without looking at the text again.
 
 use std::borrow::Cow;
 
+use super::scan::{Node, Tape};
 use super::text::unquote;
 
-/// A value, by its first character, with its text.
+/// A value, by its first character, with its text where that says what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'a> {
     /// `null`
@@ -16,140 +16,148 @@ pub enum Raw<'a> {
     Number(&'a str),
     /// A string, without its quotes and with its escapes.
     String(&'a str),
-    /// An array, with its brackets.
-    Array(&'a str),
-    /// An object, with its braces.
-    Object(&'a str),
+    /// An array.
+    Array,
+    /// An object.
+    Object,
 }
 
-impl<'a> Raw<'a> {
-    /// Tells what the text of a value is.
+/// One value of a scanned text.
+#[derive(Clone, Copy)]
+pub struct Value<'t, 'a> {
+    tape: &'t Tape<'a>,
+    index: usize,
+}
+
+/// The values directly within an array or object, keys among them.
+struct Inner<'t, 'a> {
+    tape: &'t Tape<'a>,
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Tape<'a> {
+    /// The whole value.
     #[must_use]
-    pub fn of(text: &'a str) -> Self {
+    pub fn root(&self) -> Value<'_, 'a> {
+        Value {
+            tape: self,
+            index: 0,
+        }
+    }
+
+    /// The value that [`Value::place`] named.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Value<'_, 'a> {
+        Value {
+            tape: self,
+            index: place,
+        }
+    }
+}
+
+impl<'t, 'a> Value<'t, 'a> {
+    /// Its text, byte for byte.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        let node = self.node();
+        self.tape
+            .text
+            .get(node.start as usize..node.end as usize)
+            .unwrap_or("")
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn raw(self) -> Raw<'a> {
+        let text = self.text();
         match text.as_bytes().first() {
-            Some(b'{') => Self::Object(text),
-            Some(b'[') => Self::Array(text),
-            Some(b'"') => Self::String(text.get(1..text.len().saturating_sub(1)).unwrap_or("")),
-            Some(b't') => Self::Bool(true),
-            Some(b'f') => Self::Bool(false),
-            Some(b'n') | None => Self::Null,
-            Some(_) => Self::Number(text),
+            Some(b'{') => Raw::Object,
+            Some(b'[') => Raw::Array,
+            Some(b'"') => Raw::String(text.get(1..text.len() - 1).unwrap_or("")),
+            Some(b't') => Raw::Bool(true),
+            Some(b'f') => Raw::Bool(false),
+            Some(b'n') | None => Raw::Null,
+            Some(_) => Raw::Number(text),
         }
     }
-}
 
-/// The members of an object: key and text of the value, in the order in which they stand.
-pub struct Members<'a> {
-    text: &'a str,
-    at: usize,
-}
+    /// Where it lies among the values of its text.
+    #[must_use]
+    pub fn place(self) -> usize {
+        self.index
+    }
 
-/// The elements of an array.
-pub struct Elements<'a> {
-    text: &'a str,
-    at: usize,
-}
+    /// The members of an object, in their order; of anything else none.
+    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Value<'t, 'a>)> {
+        let mut inner = self.inner(Raw::Object);
+        std::iter::from_fn(move || {
+            let key = match inner.next()?.raw() {
+                Raw::String(key) => unquote(key),
+                // A scan notes a key before each value of an object.
+                _ => return None,
+            };
+            Some((key, inner.next()?))
+        })
+    }
 
-/// The members of an object given with its braces.
-#[must_use]
-pub fn members(object: &str) -> Members<'_> {
-    Members {
-        text: object,
-        at: 1,
+    /// The elements of an array, in their order; of anything else none.
+    pub fn elements(self) -> impl Iterator<Item = Value<'t, 'a>> {
+        self.inner(Raw::Array)
+    }
+
+    fn inner(self, of: Raw<'_>) -> Inner<'t, 'a> {
+        let end = if self.raw() == of {
+            self.node().next as usize
+        } else {
+            0
+        };
+        Inner {
+            tape: self.tape,
+            at: self.index + 1,
+            end,
+        }
+    }
+
+    fn node(self) -> Node {
+        self.tape.nodes.get(self.index).copied().unwrap_or(Node {
+            start: 0,
+            end: 0,
+            next: 0,
+        })
     }
 }
 
-/// The elements of an array given with its brackets.
-#[must_use]
-pub fn elements(array: &str) -> Elements<'_> {
-    Elements { text: array, at: 1 }
-}
-
-impl<'a> Iterator for Members<'a> {
-    type Item = (Cow<'a, str>, &'a str);
+impl<'t, 'a> Iterator for Inner<'t, 'a> {
+    type Item = Value<'t, 'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = next_value(self.text, &mut self.at)?;
-        let key = key.strip_prefix('"')?.strip_suffix('"')?;
-        let value = next_value(self.text, &mut self.at)?;
-        Some((unquote(key), value))
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next_value(self.text, &mut self.at)
-    }
-}
-
-/// The value at `at` or after white space, a comma or a colon; moves `at` behind it. `None` at the end of the enclosing
-/// array or object.
-fn next_value<'a>(text: &'a str, at: &mut usize) -> Option<&'a str> {
-    let bytes = text.as_bytes();
-    while let Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b':') = bytes.get(*at) {
-        *at += 1;
-    }
-    let start = *at;
-    match bytes.get(start)? {
-        b'}' | b']' => return None,
-        b'"' => *at = after_string(bytes, start),
-        b'{' | b'[' => *at = after_nested(bytes, start),
-        _ => {
-            while !matches!(
-                bytes.get(*at),
-                None | Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b'}' | b']')
-            ) {
-                *at += 1;
-            }
+        if self.at >= self.end {
+            return None;
         }
+        let value = Value {
+            tape: self.tape,
+            index: self.at,
+        };
+        self.at = value.node().next as usize;
+        Some(value)
     }
-    text.get(start..*at)
-}
-
-fn after_string(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match byte {
-            b'"' => break,
-            b'\\' => at += 1,
-            _ => {}
-        }
-    }
-    at.min(bytes.len())
-}
-
-fn after_nested(bytes: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                at = after_string(bytes, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            break;
-        }
-    }
-    at
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openim::go::scan::first_value;
 
     #[test]
     fn members_come_verbatim_and_in_order() {
         let object = "{ \"a\" : {\"x\":\"}\\\"\"} ,\n\"b\\u0063\":[1, [2]],\"n\":-1.5e3, \"t\":true,\"大\":\"]\" }";
-        let found: Vec<_> = members(object).map(|(k, v)| (k.into_owned(), v)).collect();
+        let tape = first_value(object, 8).unwrap();
+        let found: Vec<_> = tape
+            .root()
+            .members()
+            .map(|(key, value)| (key.into_owned(), value.text()))
+            .collect();
         let expected = [
             ("a", "{\"x\":\"}\\\"\"}"),
             ("bc", "[1, [2]]"),
@@ -161,29 +169,46 @@ mod tests {
         for ((key, value), (expected_key, expected_value)) in found.iter().zip(expected) {
             assert_eq!((key.as_str(), *value), (expected_key, expected_value));
         }
-        assert_eq!(members("{ }").count(), 0);
+        let (_, array) = tape.root().members().nth(1).unwrap();
         assert_eq!(
-            elements("[ 1 ,\"a,b\", {\"k\":[]} ]").collect::<Vec<_>>(),
-            ["1", "\"a,b\"", "{\"k\":[]}"]
+            array.elements().map(Value::text).collect::<Vec<_>>(),
+            ["1", "[2]"]
         );
+        assert_eq!(
+            (array.members().count(), tape.root().elements().count()),
+            (0, 0)
+        );
+        assert_eq!(tape.at(array.place()).text(), "[1, [2]]");
+        assert_eq!(tape.at(usize::MAX).text(), "");
+        assert_eq!(first_value("{ }", 8).unwrap().root().members().count(), 0);
     }
 
     #[test]
     fn values_are_told_apart() {
-        assert_eq!(Raw::of("null"), Raw::Null);
-        assert_eq!(Raw::of("false"), Raw::Bool(false));
-        assert_eq!(Raw::of("-1"), Raw::Number("-1"));
-        assert_eq!(Raw::of("\"a\\n\""), Raw::String("a\\n"));
-        assert_eq!(Raw::of("{}"), Raw::Object("{}"));
-        assert_eq!(Raw::of("[]"), Raw::Array("[]"));
+        let table = [
+            ("null", Raw::Null),
+            ("false", Raw::Bool(false)),
+            ("-1", Raw::Number("-1")),
+            ("\"a\\n\"", Raw::String("a\\n")),
+            ("\"\"", Raw::String("")),
+            ("{}", Raw::Object),
+            ("[]", Raw::Array),
+        ];
+        for (text, expected) in table {
+            assert_eq!(first_value(text, 8).unwrap().root().raw(), expected);
+        }
     }
 
     proptest::proptest! {
         #[test]
-        fn malformed_text_never_panics(text in "[\\[\\]{}\",:\\\\a1大 ]{0,24}") {
-            members(&text).take(100).count();
-            elements(&text).take(100).count();
-            let _ = Raw::of(&text);
+        fn all_of_a_text_is_found_again(text in "[\\[\\]{}\",:\\\\a1大 ]{0,24}") {
+            if let Ok(tape) = first_value(&text, 8) {
+                fn count(value: Value<'_, '_>) -> usize {
+                    let members: usize = value.members().map(|(_, value)| 1 + count(value)).sum();
+                    1 + members + value.elements().map(count).sum::<usize>()
+                }
+                proptest::prop_assert_eq!(count(tape.root()), tape.nodes.len());
+            }
         }
     }
 }

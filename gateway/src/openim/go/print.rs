@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::members::{Raw, elements, members};
+use super::members::{Raw, Value};
 use super::text::unquote;
 
 /// Longest printed value, in bytes: an error text need not repeat a whole content.
@@ -11,9 +11,9 @@ const MAX_PRINTED: usize = 1024;
 
 /// A JSON value as `%v` prints what Go decodes it to. Longer ones end in `…`.
 #[must_use]
-pub fn value(raw: &str) -> String {
+pub fn printed(value: Value<'_, '_>) -> String {
     let mut out = String::new();
-    print(raw, &mut out);
+    print(value, &mut out);
     if out.len() > MAX_PRINTED {
         let end = (0..=MAX_PRINTED)
             .rev()
@@ -33,24 +33,24 @@ pub fn type_name(raw: Raw<'_>) -> &'static str {
         Raw::Bool(_) => "bool",
         Raw::Number(_) => "float64",
         Raw::String(_) => "string",
-        Raw::Array(_) => "[]interface {}",
-        Raw::Object(_) => "map[string]interface {}",
+        Raw::Array => "[]interface {}",
+        Raw::Object => "map[string]interface {}",
     }
 }
 
-fn print(raw: &str, out: &mut String) {
+fn print(value: Value<'_, '_>, out: &mut String) {
     if out.len() > MAX_PRINTED {
         return;
     }
-    match Raw::of(raw) {
+    match value.raw() {
         Raw::Null => out.push_str("<nil>"),
         Raw::Bool(true) => out.push_str("true"),
         Raw::Bool(false) => out.push_str("false"),
         Raw::Number(text) => out.push_str(&float(text.parse().unwrap_or(f64::INFINITY))),
         Raw::String(raw) => out.push_str(&unquote(raw)),
-        Raw::Array(text) => {
+        Raw::Array => {
             out.push('[');
-            for (at, element) in elements(text).enumerate() {
+            for (at, element) in value.elements().enumerate() {
                 if at > 0 {
                     out.push(' ');
                 }
@@ -58,9 +58,9 @@ fn print(raw: &str, out: &mut String) {
             }
             out.push(']');
         }
-        Raw::Object(text) => {
+        Raw::Object => {
             out.push_str("map[");
-            let sorted: BTreeMap<_, _> = members(text).collect();
+            let sorted: BTreeMap<_, Value<'_, '_>> = value.members().collect();
             for (at, (key, value)) in sorted.into_iter().enumerate() {
                 if at > 0 {
                     out.push(' ');
@@ -100,6 +100,11 @@ fn float(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openim::go::scan::first_value;
+
+    fn shown(text: &str) -> String {
+        printed(first_value(text, 8).unwrap().root())
+    }
 
     #[test]
     fn values_are_printed_as_go_does() {
@@ -120,14 +125,14 @@ mod tests {
             ("1e400", "+Inf"),
         ];
         for (raw, expected) in table {
-            assert_eq!(value(raw), expected, "{raw}");
+            assert_eq!(shown(raw), expected, "{raw}");
         }
     }
 
     #[test]
     fn a_long_value_is_cut() {
         let long = format!("\"{}\"", "大".repeat(2_000));
-        let printed = value(&long);
+        let printed = shown(&long);
         assert!(printed.len() <= MAX_PRINTED + 3 && printed.ends_with("大…"));
     }
 }

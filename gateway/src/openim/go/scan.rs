@@ -1,4 +1,5 @@
-//! The syntax of JSON with the words of Go's scanner for what is wrong. One pass over the bytes, no allocation.
+//! The syntax of JSON with the words of Go's scanner for what is wrong. One pass over the bytes, which notes where each
+//! value lies, so that nobody has to look for it again.
 
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub enum SyntaxError {
         /// Where it stands.
         place: &'static str,
     },
+    /// It holds too many values. The original has no bound.
+    TooMany,
     /// Arrays and objects are nested too deeply. The original stops at 10,000 levels.
     TooDeep {
         /// How deeply they may be nested.
@@ -33,29 +36,63 @@ impl fmt::Display for SyntaxError {
             Self::Character { byte, place } => {
                 write!(f, "invalid character {} {place}", quote_byte(*byte))
             }
+            Self::TooMany => write!(f, "exceeded max number of values of {MAX_VALUES}"),
             Self::TooDeep { max } => write!(f, "exceeded max depth of {max}"),
         }
     }
 }
 
-/// The first JSON value of `text`, without white space around it. What follows it is not looked at, as in Go's decoder.
+/// Most values (and keys) of one text: each is a few bytes in memory.
+pub const MAX_VALUES: usize = 64 * 1024;
+
+/// Values noted without a second allocation: more than a request of the usual kind has.
+const USUAL_VALUES: usize = 192;
+
+/// A JSON text and where its values lie: each one before those within it.
+#[derive(Debug)]
+pub struct Tape<'a> {
+    pub(super) text: &'a str,
+    pub(super) nodes: Vec<Node>,
+    /// Whether some reader may not be able to read it, although it is JSON by its grammar: it escapes characters by
+    /// their numbers, or has numbers with exponents or very many digits.
+    pub unusual: bool,
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub start: u32,
+    pub end: u32,
+    /// The node after this one and all within it.
+    pub next: u32,
+}
+
+/// Digits from which on a number is unusual; a double has 308 before the point.
+const MANY_DIGITS: usize = 300;
+
+/// The first JSON value of `text`. What follows it is not looked at, as in Go's decoder.
 ///
 /// # Errors
 /// When there is none.
-pub fn first_value(text: &str, max_depth: usize) -> Result<&str, SyntaxError> {
+pub fn first_value(text: &str, max_depth: usize) -> Result<Tape<'_>, SyntaxError> {
     let mut scanner = Scanner {
         bytes: text.as_bytes(),
         at: 0,
         depth: 0,
         max_depth,
+        nodes: Vec::with_capacity(USUAL_VALUES),
+        unusual: false,
     };
     scanner.white_space();
-    let start = scanner.at;
-    if start == text.len() {
+    if scanner.at == text.len() {
         return Err(SyntaxError::Empty);
     }
     scanner.value()?;
-    Ok(&text[start..scanner.at])
+    Ok(Tape {
+        text,
+        nodes: scanner.nodes,
+        unusual: scanner.unusual,
+    })
 }
 
 struct Scanner<'a> {
@@ -63,6 +100,8 @@ struct Scanner<'a> {
     at: usize,
     depth: usize,
     max_depth: usize,
+    nodes: Vec<Node>,
+    unusual: bool,
 }
 
 type Scan = Result<(), SyntaxError>;
@@ -86,8 +125,47 @@ impl Scanner<'_> {
         self.byte()
     }
 
+    /// Notes a value that begins here.
+    fn open(&mut self) -> Result<usize, SyntaxError> {
+        if self.nodes.len() >= MAX_VALUES {
+            return Err(SyntaxError::TooMany);
+        }
+        // Bodies are bounded far below 4 GiB.
+        let start = self.at as u32;
+        self.nodes.push(Node {
+            start,
+            end: start,
+            next: 0,
+        });
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// Notes that it ends here.
+    fn close(&mut self, index: usize) {
+        let next = self.nodes.len() as u32;
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.end = self.at as u32;
+            node.next = next;
+        }
+    }
+
     fn value(&mut self) -> Scan {
-        match self.token()? {
+        self.white_space();
+        let index = self.open()?;
+        self.unnoted()?;
+        self.close(index);
+        Ok(())
+    }
+
+    fn key(&mut self) -> Scan {
+        let index = self.open()?;
+        self.string()?;
+        self.close(index);
+        Ok(())
+    }
+
+    fn unnoted(&mut self) -> Scan {
+        match self.byte()? {
             b'{' => self.nested(Self::object),
             b'[' => self.nested(Self::array),
             b'"' => self.string(),
@@ -119,7 +197,7 @@ impl Scanner<'_> {
         }
         loop {
             match self.token()? {
-                b'"' => self.string()?,
+                b'"' => self.key()?,
                 byte => return Err(SyntaxError::Character { byte, place: KEY }),
             }
             match self.token()? {
@@ -196,6 +274,7 @@ impl Scanner<'_> {
         match byte {
             b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => Ok(()),
             b'u' => {
+                self.unusual = true;
                 for _ in 0..4 {
                     let byte = self.byte()?;
                     if !byte.is_ascii_hexdigit() {
@@ -214,6 +293,7 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Scan {
+        let start = self.at;
         if self.byte()? == b'-' {
             self.at += 1;
             let byte = self.byte()?;
@@ -233,7 +313,9 @@ impl Scanner<'_> {
             self.at += 1;
             self.at_least_one_digit("after decimal point in numeric literal")?;
         }
+        self.unusual |= self.at - start > MANY_DIGITS;
         if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.unusual = true;
             self.at += 1;
             if let Some(b'+' | b'-') = self.bytes.get(self.at) {
                 self.at += 1;
@@ -306,7 +388,11 @@ mod tests {
             ("\"大\" ", "\"大\""),
         ];
         for (text, expected) in table {
-            assert_eq!(first_value(text, 8), Ok(expected), "{text}");
+            assert_eq!(
+                first_value(text, 8).unwrap().root().text(),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -400,10 +486,33 @@ mod tests {
         ];
         for text in texts {
             for cut in 0..=text.len() {
-                let ours = first_value(&text[..cut], 32).is_ok_and(|value| value.len() == cut);
+                let ours =
+                    first_value(&text[..cut], 32).is_ok_and(|tape| tape.root().text().len() == cut);
                 let theirs = serde_json::from_str::<serde_json::Value>(&text[..cut]).is_ok();
                 assert_eq!(ours, theirs, "{}", &text[..cut]);
             }
         }
+    }
+
+    #[test]
+    fn what_some_readers_cannot_read_is_marked() {
+        let unusual = |text: &str| first_value(text, 8).unwrap().unusual;
+        let digits = "9".repeat(400);
+        for plain in ["{\"a\":[1.5,\"\\n\\\"e\"]}", "\"1e5 u0041\"", "true"] {
+            assert!(!unusual(plain), "{plain}");
+        }
+        for odd in ["\"\\u0041\"", "[1e5]", "{\"\\u0041\":1}", digits.as_str()] {
+            assert!(unusual(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let text = |count: usize| format!("[{}1]", "1,".repeat(count));
+        assert!(first_value(&text(MAX_VALUES - 2), 8).is_ok());
+        assert_eq!(
+            first_value(&text(MAX_VALUES), 8).err(),
+            Some(SyntaxError::TooMany)
+        );
     }
 }

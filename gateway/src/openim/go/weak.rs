@@ -1,8 +1,10 @@
 //! The weak decoding of `mapstructure`: whether the `content` of a message fits an element, with lenient types. What it
 //! decodes is used for validation only; the content itself stays as it was written.
 
+use std::fmt;
+
 use super::bind::rule_text;
-use super::members::{Raw, members};
+use super::members::{Raw, Value};
 use super::print;
 use super::text::{quote, same_but_case, unquote};
 
@@ -69,13 +71,29 @@ impl Decoded {
     }
 }
 
-/// Decodes a content object, known to be well-formed, and checks what is required.
+/// The way to a field, for error texts: nothing is put together while all is well.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    parent: Option<&'p Path<'p>>,
+    name: &'static str,
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.name)
+    }
+}
+
+/// Decodes a content object and checks what is required.
 ///
 /// # Errors
 /// All wrong types, or else all missing fields, in the words of the original.
-pub fn decode(object: &str, element: &Element) -> Result<Decoded, ContentError> {
+pub fn decode(object: Value<'_, '_>, element: &Element) -> Result<Decoded, ContentError> {
     let mut wrong = Vec::new();
-    let decoded = fields(object, element, "", &mut wrong);
+    let decoded = fields(object, element, None, &mut wrong);
     if !wrong.is_empty() {
         wrong.sort();
         let lines: Vec<_> = wrong.iter().map(|line| format!("* {line}")).collect();
@@ -101,14 +119,27 @@ pub fn decode(object: &str, element: &Element) -> Result<Decoded, ContentError> 
     }
 }
 
-fn fields(object: &str, element: &Element, path: &str, wrong: &mut Vec<String>) -> Decoded {
+fn fields(
+    object: Value<'_, '_>,
+    element: &Element,
+    parent: Option<&Path<'_>>,
+    wrong: &mut Vec<String>,
+) -> Decoded {
     // A key that is the same in every letter outranks one that differs in case; of several the last counts.
     let mut exact = [None; MAX_FIELDS];
     let mut folded = [None; MAX_FIELDS];
-    for (key, value) in members(object) {
-        let same = element.fields.iter().position(|field| field.json == key);
-        let slot = match same {
-            Some(index) => exact.get_mut(index),
+    let mut expected = 0;
+    for (key, value) in object.members() {
+        // Callers keep to the order of the documentation, so the next key is mostly the next field.
+        let index = match element.fields.get(expected) {
+            Some(field) if field.json == key => Some(expected),
+            _ => element.fields.iter().position(|field| field.json == key),
+        };
+        let slot = match index {
+            Some(index) => {
+                expected = index + 1;
+                exact.get_mut(index)
+            }
             None => element
                 .fields
                 .iter()
@@ -124,22 +155,24 @@ fn fields(object: &str, element: &Element, path: &str, wrong: &mut Vec<String>) 
         .into_iter()
         .zip(folded)
         .map(|(exact, folded)| exact.or(folded));
-    for ((field, text), slot) in element.fields.iter().zip(given).zip(&mut decoded.0) {
-        let Some(text) = text else { continue };
-        let name = if path.is_empty() {
-            field.json.to_owned()
-        } else {
-            format!("{path}.{}", field.json)
-        };
-        *slot = value(text, field.kind, &name, wrong);
+    for ((field, given), slot) in element.fields.iter().zip(given).zip(&mut decoded.0) {
+        let Some(given) = given else { continue };
+        *slot = value(
+            given,
+            field.kind,
+            Path {
+                parent,
+                name: field.json,
+            },
+            wrong,
+        );
     }
     decoded
 }
 
 /// What a field holds after decoding; faults go to `wrong`.
-fn value(text: &str, kind: Kind, name: &str, wrong: &mut Vec<String>) -> i64 {
-    let raw = Raw::of(text);
-    let result = match (kind, raw) {
+fn value(given: Value<'_, '_>, kind: Kind, name: Path<'_>, wrong: &mut Vec<String>) -> i64 {
+    let result = match (kind, given.raw()) {
         (_, Raw::Null) => Ok(0),
         (Kind::Text, Raw::String(text)) => Ok(i64::from(!text.is_empty())),
         (Kind::Text, Raw::Bool(_) | Raw::Number(_)) => Ok(1),
@@ -148,8 +181,8 @@ fn value(text: &str, kind: Kind, name: &str, wrong: &mut Vec<String>) -> i64 {
         (Kind::Int64, Raw::Number(text)) => Ok(whole(text)),
         (Kind::Int32, Raw::String(text)) => parse_int(&unquote(text), 32, name),
         (Kind::Int64, Raw::String(text)) => parse_int(&unquote(text), 64, name),
-        (Kind::Element(inner), Raw::Object(object)) => {
-            fields(object, inner, name, wrong);
+        (Kind::Element(inner), Raw::Object) => {
+            fields(given, inner, Some(&name), wrong);
             Ok(1)
         }
         (Kind::Element(_), other) => Err(format!(
@@ -160,7 +193,7 @@ fn value(text: &str, kind: Kind, name: &str, wrong: &mut Vec<String>) -> i64 {
             "'{name}' expected type '{}', got unconvertible type '{}', value: '{}'",
             type_name(kind),
             print::type_name(other),
-            print::value(text)
+            print::printed(given)
         )),
     };
     result.unwrap_or_else(|fault| {
@@ -180,7 +213,7 @@ fn whole(text: &str) -> i64 {
 }
 
 /// `strconv.ParseInt` with base 0, after the rule of the weak decoding that an empty text is 0.
-fn parse_int(text: &str, bits: u32, name: &str) -> Result<i64, String> {
+fn parse_int(text: &str, bits: u32, name: Path<'_>) -> Result<i64, String> {
     let fault = |what: &str| {
         format!(
             "cannot parse '{name}' as int: strconv.ParseInt: parsing {}: {what}",
@@ -241,14 +274,24 @@ fn reflect_kind(raw: Raw<'_>) -> &'static str {
         Raw::Bool(_) => "bool",
         Raw::Number(_) => "float64",
         Raw::String(_) => "string",
-        Raw::Array(_) => "slice",
-        Raw::Object(_) => "map",
+        Raw::Array => "slice",
+        Raw::Object => "map",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openim::go::scan::first_value;
+
+    const N: Path<'static> = Path {
+        parent: None,
+        name: "n",
+    };
+
+    fn decoded(object: &str) -> Result<Decoded, ContentError> {
+        decode(first_value(object, 8).unwrap().root(), &NOTE)
+    }
 
     static SIZE: Element = Element {
         name: "Size",
@@ -291,7 +334,7 @@ mod tests {
     };
 
     fn number(object: &str, json: &str) -> i64 {
-        decode(object, &NOTE).unwrap().number(&NOTE, json)
+        decoded(object).unwrap().number(&NOTE, json)
     }
 
     #[test]
@@ -357,7 +400,7 @@ mod tests {
         ];
         for (object, expected) in table {
             assert_eq!(
-                decode(object, &NOTE),
+                decoded(object),
                 Err(ContentError::Types(expected.to_owned())),
                 "{object}"
             );
@@ -365,12 +408,12 @@ mod tests {
         for bad in [
             "1_0", "0x", "0x1_", "_1", "1__0", "é", "0b12", "+", "08", "1e3",
         ] {
-            let fault = parse_int(bad, 32, "n").unwrap_err();
+            let fault = parse_int(bad, 32, N).unwrap_err();
             assert!(fault.ends_with("invalid syntax"), "{bad}: {fault}");
         }
-        assert_eq!(parse_int("-9223372036854775808", 64, "n"), Ok(i64::MIN));
+        assert_eq!(parse_int("-9223372036854775808", 64, N), Ok(i64::MIN));
         assert!(
-            parse_int(&"9".repeat(60), 64, "n")
+            parse_int(&"9".repeat(60), 64, N)
                 .unwrap_err()
                 .ends_with("value out of range")
         );
@@ -387,7 +430,7 @@ mod tests {
             "{\"type\":0.9}",
         ] {
             assert_eq!(
-                decode(object, &NOTE),
+                decoded(object),
                 Err(ContentError::Rules(both.to_owned())),
                 "{object}"
             );

@@ -164,6 +164,7 @@ pub fn sendable(content_type: i64) -> Option<&'static Element> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openim::go::scan::first_value;
     use crate::openim::go::weak::{self, MAX_FIELDS};
 
     #[test]
@@ -237,7 +238,7 @@ mod tests {
             ),
         ];
         for (element, content, expected) in table {
-            let found = weak::decode(content, element)
+            let found = weak::decode(first_value(content, 8).unwrap().root(), element)
                 .err()
                 .map(|error| error.to_string());
             assert_eq!(found, expected, "{content}");

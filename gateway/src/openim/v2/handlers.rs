@@ -21,7 +21,8 @@ use crate::content::{self, Checked};
 use crate::error::{Error, Kind};
 use crate::http::respond::{self, Body};
 use crate::http::{Answered, Call};
-use crate::openim::go::bind::{BindError, Shape, Values, bind};
+use crate::openim::go::bind::{BindError, Shape, Values, bind, scan};
+use crate::openim::go::scan::Tape;
 use crate::service::{Issued, Outgoing, Registration, Service};
 use crate::telemetry::metrics::Route;
 use crate::telemetry::same_secret;
@@ -129,16 +130,21 @@ fn token<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
 
 /// `POST /manager/send_msg`, in the original's order: request, contentType, content, token, manager, receiver.
 async fn send(service: &Service, call: &Call<'_>) -> Outcome {
-    let request = match bound(service, call, &MANAGEMENT_SEND_MSG) {
+    let tape = match scanned(service, call) {
+        Ok(tape) => tape,
+        Err(error) => return unbound("", error),
+    };
+    let request = match bind(&tape, &MANAGEMENT_SEND_MSG) {
         Ok(values) => ManagementSendMsg(values),
         Err(error) => return unbound("", error),
     };
     let operation_id = request.operation_id();
-    let limits = service.limits();
+    let (_, place) = request.content();
     let checked = match content::check_object(
         request.content_type(),
-        request.content(),
-        limits.content_bytes,
+        tape.at(place),
+        tape.unusual,
+        service.limits().content_bytes,
     ) {
         Ok(checked) => checked,
         Err(error) => return Outcome::refused(Reply::of(&error), operation_id, error),
@@ -198,7 +204,7 @@ async fn send_checked(
         receiver: request.recv_id(),
         kind,
         checked,
-        content: request.content(),
+        content: request.content().0,
         client_msg_id: request.client_msg_id(),
         key: &key(service, call, principal, request)?,
         operation_id: request.operation_id(),
@@ -373,13 +379,17 @@ fn knows_secret(service: &Service, secret: &str) -> bool {
     )
 }
 
+fn scanned<'a>(service: &Service, call: &'a Call<'_>) -> Result<Tape<'a>, BindError> {
+    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
+    scan(call.body, depth)
+}
+
 fn bound<'a>(
     service: &Service,
     call: &'a Call<'_>,
     shape: &'static Shape,
 ) -> Result<Values<'a>, BindError> {
-    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
-    bind(call.body, shape, depth)
+    bind(&scanned(service, call)?, shape)
 }
 
 fn unbound(prefix: &str, error: BindError) -> Outcome {

@@ -1,0 +1,212 @@
+//! One message of a test: what it says, and how it is said over each surface. Everything follows from its number, so that a
+//! retry is the same request, and an entry of a log tells which message it is.
+
+use serde_json::{Value, json};
+use waybill_client::Outgoing;
+
+use super::ADMIN;
+
+/// Users that messages go to and come from.
+const USERS: u64 = 7;
+
+/// Over which surface it is sent, and sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// `POST /v1/messages`.
+    V1,
+    /// `POST /manager/send_msg` and its twin.
+    V2,
+    /// `waybill/1` over QUIC.
+    Quic,
+}
+
+/// A message: its number and its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Its number: from 0, each once.
+    pub number: u64,
+    /// How it is sent.
+    pub way: Way,
+}
+
+impl Message {
+    /// All users that have a log, or may have one.
+    pub fn users() -> impl Iterator<Item = String> {
+        (0..USERS).map(user)
+    }
+
+    /// Two of three are notices of the manager; the others are chats between users.
+    fn is_notice(self) -> bool {
+        self.number % 3 != 0
+    }
+
+    /// Who it is from.
+    #[must_use]
+    pub fn sender(self) -> String {
+        if self.is_notice() {
+            ADMIN.to_owned()
+        } else {
+            user(self.number / 3)
+        }
+    }
+
+    /// Who gets it. A chat of a user with himself is among them.
+    #[must_use]
+    pub fn receiver(self) -> String {
+        user(self.number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32)
+    }
+
+    /// In which logs it stands: the receiver's, and that of a user who has sent it.
+    #[must_use]
+    pub fn logs(self) -> Vec<String> {
+        let mut logs = vec![self.receiver()];
+        if !self.is_notice() && self.sender() != self.receiver() {
+            logs.push(self.sender());
+        }
+        logs
+    }
+
+    /// What makes a retry a retry. Half of the messages have it as their clientMsgID.
+    fn key(self) -> String {
+        format!("key-{}", self.number)
+    }
+
+    fn has_client_msg_id(self) -> bool {
+        self.number / 2 % 2 == 0
+    }
+
+    /// The key for a header, where it is not the clientMsgID.
+    #[must_use]
+    pub fn header_key(self) -> Option<String> {
+        (!self.has_client_msg_id()).then(|| self.key())
+    }
+
+    /// The clientMsgID that the sender gives it.
+    #[must_use]
+    pub fn client_msg_id(self) -> Option<String> {
+        self.has_client_msg_id().then(|| self.key())
+    }
+
+    /// OpenIM's contentType.
+    #[must_use]
+    pub fn content_type(self) -> u32 {
+        if self.is_notice() { 1400 } else { 101 }
+    }
+
+    /// What it says. The number is a key that no reader of OpenIM knows.
+    #[must_use]
+    pub fn content(self) -> Value {
+        let number = self.number;
+        // Of different lengths, so that batches and blocks of the log begin and end anywhere.
+        let text = format!(
+            "第 {number} 条 {}",
+            "消息 message ".repeat(number as usize % 41)
+        );
+        if self.is_notice() {
+            json!({
+                "notificationName": "公文管理", "notificationFaceURL": "http://www.head1.com",
+                "notificationType": number % 5 + 1, "text": text, "mixType": 0, "ex": "",
+                "externalUrl": format!("https://oa.example/{number}"), "number": number,
+            })
+        } else {
+            json!({"text": text, "number": number})
+        }
+    }
+
+    /// The number of the message in a content.
+    #[must_use]
+    pub fn number_in(content: &Value) -> Option<u64> {
+        content["number"].as_u64()
+    }
+
+    /// The body of `POST /v1/messages`.
+    #[must_use]
+    pub fn v1_body(self) -> String {
+        let mut body = json!({
+            "sender": self.sender(), "to": {"user": self.receiver()},
+            "contentType": self.content_type(), "content": self.content(),
+        });
+        if let Some(id) = self.client_msg_id() {
+            body["clientMsgID"] = json!(id);
+        }
+        body.to_string()
+    }
+
+    /// The path for OpenIM's dialect: both of them are used.
+    #[must_use]
+    pub fn v2_path(self) -> &'static str {
+        if self.number % 2 == 0 {
+            "/manager/send_msg"
+        } else {
+            "/msg/manage_send_msg"
+        }
+    }
+
+    /// The body for OpenIM's dialect.
+    #[must_use]
+    pub fn v2_body(self) -> String {
+        let mut body = json!({
+            "operationID": format!("op-{}", self.number), "sendID": self.sender(),
+            "recvID": self.receiver(), "senderPlatformID": 2, "senderNickname": "系统通知2",
+            "senderFaceURL": "http://www.head.com", "content": self.content(),
+            "contentType": self.content_type(), "sessionType": if self.is_notice() { 4 } else { 1 },
+            "offlinePushInfo": {"title": "公文", "iOSPushSound": "default"},
+        });
+        if let Some(id) = self.client_msg_id() {
+            body["clientMsgID"] = json!(id);
+        }
+        body.to_string()
+    }
+
+    /// The frame's message for `waybill/1`.
+    #[must_use]
+    pub fn outgoing(self) -> Outgoing {
+        Outgoing {
+            sender: self.sender(),
+            receiver: self.receiver(),
+            content_type: self.content_type(),
+            client_msg_id: self.client_msg_id().unwrap_or_default(),
+            key: self.header_key().unwrap_or_default(),
+            content: self.content().to_string().into_bytes(),
+            ..Outgoing::default()
+        }
+    }
+}
+
+fn user(number: u64) -> String {
+    format!("user-{}", number % USERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Message, Way};
+
+    #[test]
+    fn messages_are_of_every_sort_and_tell_their_number() {
+        let messages = (0..500).map(|number| Message {
+            number,
+            way: Way::V1,
+        });
+        let receivers: HashSet<String> = messages.clone().map(Message::receiver).collect();
+        assert_eq!(receivers, Message::users().collect());
+        let logs: HashSet<usize> = messages
+            .clone()
+            .map(|message| message.logs().len())
+            .collect();
+        assert_eq!(logs, HashSet::from([1, 2]));
+        let keyed = messages
+            .clone()
+            .filter(|message| message.header_key().is_some())
+            .count();
+        assert!((200..300).contains(&keyed));
+        for message in messages {
+            assert_eq!(Message::number_in(&message.content()), Some(message.number));
+            assert_ne!(
+                message.header_key().is_some(),
+                message.client_msg_id().is_some()
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! After a crash: everything that was not answered is asked again, some of what was answered too, and all logs are compared
+//! with the book.
+
+use super::book::Book;
+use super::check::{Logs, differences, missing};
+use super::load::{Caller, Failure};
+use super::message::{Message, Way};
+use super::{Api, Server};
+use crate::dice::Dice;
+
+/// Answered messages that are asked for again each time.
+const ASKED_AGAIN: u64 = 40;
+
+/// Sends every unanswered message again with its key, asks some answered ones again, and compares the logs.
+///
+/// # Panics
+/// When a retry is not answered, an answer is not the first one, or the logs are not exactly what was answered.
+pub fn settle(server: &Server, book: &Book, dice: &mut Dice) {
+    let mut callers = Callers::new(server);
+    for message in book.unanswered() {
+        book.answered(message, callers.ask(message, server));
+    }
+    let all = book.all();
+    for _ in 0..ASKED_AGAIN.min(all.len() as u64) {
+        // The youngest half: that is where a crash has cut.
+        let back = dice.up_to(all.len() as u64 / 2) as usize;
+        let (message, _) = &all[all.len() - 1 - back.min(all.len() - 1)];
+        book.answered(*message, callers.ask(*message, server));
+    }
+    let differences = differences(book, &logs(server));
+    assert!(
+        differences.is_empty(),
+        "{}\n{}",
+        differences.join("\n"),
+        server.report()
+    );
+}
+
+/// What was answered and is not there any more. Changes nothing.
+///
+/// # Panics
+/// When the logs cannot be pulled or have holes.
+#[must_use]
+pub fn lost(server: &Server, book: &Book) -> Vec<String> {
+    missing(book, &logs(server))
+}
+
+/// The logs of everybody who has one.
+fn logs(server: &Server) -> Logs {
+    let mut admin = Api::admin(server);
+    Message::users()
+        .filter_map(|user| Some((user.clone(), admin.log_if_any(&user)?)))
+        .collect()
+}
+
+/// One caller for each way.
+struct Callers([(Way, Caller); 3]);
+
+impl Callers {
+    fn new(server: &Server) -> Callers {
+        Callers(Way::ALL.map(|way| (way, Caller::new(server, way))))
+    }
+
+    fn ask(&mut self, message: Message, server: &Server) -> super::Answer {
+        let found = self.0.iter_mut().find(|(way, _)| *way == message.way);
+        let (_, caller) = found.expect("there is a caller for each way");
+        match caller.send(message) {
+            Ok(answer) => answer,
+            Err(Failure::Refused(text) | Failure::Lost(text)) => {
+                panic!(
+                    "{message:?}, asked again with its key: {text}\n{}",
+                    server.report()
+                )
+            }
+        }
+    }
+}
