@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use waybill_core::body;
+use waybill_core::codec;
 use waybill_core::fact::Fact;
 use waybill_core::hash;
 use waybill_core::id::{Epoch, Hash, Position, Time};
@@ -176,6 +177,7 @@ struct Part {
     erasures: Vec<(u64, u64)>,
     leaves: Option<LeafWriter>,
     findings: Findings,
+    encoded: Vec<u8>,
     damage: Option<Damage>,
     failure: Option<std::io::Error>,
 }
@@ -202,6 +204,7 @@ impl Part {
             erasures: Vec::new(),
             leaves,
             findings,
+            encoded: Vec::new(),
             damage: None,
             failure: None,
         };
@@ -264,7 +267,7 @@ impl Part {
         {
             self.failure = Some(error);
         }
-        match Record::decode_canonical(position, bytes) {
+        match self.decode(position, bytes) {
             Ok(record) => self.decoded(&record, stored),
             Err(error) => {
                 let class = match error {
@@ -273,6 +276,18 @@ impl Part {
                 };
                 self.findings.add(class, place, || error.to_string());
             }
+        }
+    }
+
+    /// As `Record::decode_canonical`, without new memory for every record.
+    fn decode(&mut self, position: Position, bytes: &[u8]) -> Result<Record, RecordError> {
+        let record = Record::decode(position, bytes)?;
+        self.encoded.clear();
+        codec::encode_into(&record, &mut self.encoded);
+        if self.encoded == bytes {
+            Ok(record)
+        } else {
+            Err(RecordError::NotCanonical)
         }
     }
 
