@@ -4,8 +4,8 @@
 //! response time of an operation counts from its planned time. It must not know what an operation is.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,6 +113,24 @@ struct Seen {
     first_failure: Option<String>,
 }
 
+impl Seen {
+    fn note(&mut self, result: Result<()>, planned: Instant, sent: Instant, done: Instant) {
+        match result {
+            Ok(()) => {
+                self.service.record(done.saturating_duration_since(sent));
+                self.response
+                    .record(done.saturating_duration_since(planned));
+                self.lateness
+                    .record(sent.saturating_duration_since(planned));
+            }
+            Err(e) => {
+                self.failed += 1;
+                self.first_failure.get_or_insert_with(|| e.to_string());
+            }
+        }
+    }
+}
+
 /// The result of an open loop.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
@@ -150,76 +168,63 @@ pub async fn run<W: Worker>(plan: Plan, workers: Vec<W>) -> Result<Outcome> {
     }
     let schedule = Schedule::new(plan.arrivals, plan.rate, plan.seed)?;
     let count = workers.len();
-    let (queue, due) = mpsc::channel::<(u64, Duration)>(BACKLOG);
-    let due = Arc::new(Mutex::new(due));
-    let idle = Arc::new(AtomicU64::new(count as u64));
-    let start = Instant::now();
-    let pacer = pace(schedule, plan, start, queue, Arc::clone(&idle))?;
+    let (queue, due) = mpsc::channel(BACKLOG);
+    let run = Arc::new(Run {
+        start: Instant::now(),
+        warm_up: plan.warm_up,
+        due: Mutex::new(due),
+        idle: AtomicU64::new(count as u64),
+        seen: std::sync::Mutex::new(Seen::default()),
+    });
+    let pacer = pace(schedule, plan, queue, Arc::clone(&run))?;
     let tasks: Vec<_> = workers
         .into_iter()
-        .map(|worker| {
-            tokio::spawn(work(
-                worker,
-                Arc::clone(&due),
-                Arc::clone(&idle),
-                plan.warm_up,
-                start,
-            ))
-        })
+        .map(|worker| tokio::spawn(work(worker, Arc::clone(&run))))
         .collect();
-    let mut all = Seen::default();
     for task in tasks {
-        let seen = task
-            .await
+        task.await
             .map_err(|e| Error::Options(format!("a client task failed: {e}")))?;
-        all.service.merge(&seen.service)?;
-        all.response.merge(&seen.response)?;
-        all.lateness.merge(&seen.lateness)?;
-        all.failed += seen.failed;
-        all.first_failure = all.first_failure.or(seen.first_failure);
     }
     let waited = pacer
         .join()
         .map_err(|_| Error::Options("the pacing thread panicked".into()))??;
-    Ok(outcome(plan, count, &all, waited))
+    Ok(outcome(plan, count, &run.seen(), waited))
+}
+
+/// An operation: its number and its planned time.
+type Due = (u64, Duration);
+
+/// What the pacer and the workers of a run share.
+struct Run {
+    start: Instant,
+    warm_up: Duration,
+    due: Mutex<mpsc::Receiver<Due>>,
+    /// Workers without an operation.
+    idle: AtomicU64,
+    /// One for all workers: histograms of their own would cost more than what they measure.
+    seen: std::sync::Mutex<Seen>,
+}
+
+impl Run {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Nothing in it can be half done: a panic elsewhere leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Takes operations as they fall due until there are no more.
-async fn work<W: Worker>(
-    mut worker: W,
-    due: Arc<Mutex<mpsc::Receiver<(u64, Duration)>>>,
-    idle: Arc<AtomicU64>,
-    warm_up: Duration,
-    start: Instant,
-) -> Seen {
-    let mut seen = Seen::default();
+async fn work<W: Worker>(mut worker: W, run: Arc<Run>) {
     loop {
         // One worker at a time waits for the next operation; the others wait for their turn, in order.
-        let next = due.lock().await.recv().await;
-        let Some((index, planned)) = next else {
-            return seen;
-        };
-        idle.fetch_sub(1, Ordering::Relaxed);
+        let next = run.due.lock().await.recv().await;
+        let Some((index, planned)) = next else { return };
+        run.idle.fetch_sub(1, Ordering::Relaxed);
         let sent = Instant::now();
         let result = worker.call(index).await;
         let done = Instant::now();
-        idle.fetch_add(1, Ordering::Relaxed);
-        if planned < warm_up {
-            continue;
-        }
-        let planned = start + planned;
-        match result {
-            Ok(()) => {
-                seen.service.record(done.saturating_duration_since(sent));
-                seen.response
-                    .record(done.saturating_duration_since(planned));
-                seen.lateness
-                    .record(sent.saturating_duration_since(planned));
-            }
-            Err(e) => {
-                seen.failed += 1;
-                seen.first_failure.get_or_insert_with(|| e.to_string());
-            }
+        run.idle.fetch_add(1, Ordering::Relaxed);
+        if planned >= run.warm_up {
+            run.seen().note(result, run.start + planned, sent, done);
         }
     }
 }
@@ -229,16 +234,15 @@ async fn work<W: Worker>(
 fn pace(
     schedule: Schedule,
     plan: Plan,
-    start: Instant,
-    queue: mpsc::Sender<(u64, Duration)>,
-    idle: Arc<AtomicU64>,
+    queue: mpsc::Sender<Due>,
+    run: Arc<Run>,
 ) -> Result<thread::JoinHandle<Result<u64>>> {
     let end = plan.warm_up + plan.measure;
     let release = move || {
         let mut waited = 0;
         for (index, planned) in schedule.take_while(|at| *at < end).enumerate() {
-            sleep_until(start + planned);
-            waited += u64::from(idle.load(Ordering::Relaxed) == 0);
+            sleep_until(run.start + planned);
+            waited += u64::from(run.idle.load(Ordering::Relaxed) == 0);
             if queue.try_send((index as u64, planned)).is_err() {
                 return Err(Error::Options(format!(
                     "{BACKLOG} operations were due and not begun: {}/s is out of reach",

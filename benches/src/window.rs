@@ -58,7 +58,7 @@ impl Window {
     }
 }
 
-/// What one sender of a closed loop has seen; those of several senders are merged.
+/// What a closed loop has seen.
 #[derive(Clone, Debug)]
 pub struct Tally {
     window: Window,
@@ -89,16 +89,6 @@ impl Tally {
             self.counted += messages;
             self.latency.record(now.saturating_duration_since(sent));
         }
-    }
-
-    /// Adds what another sender of the same window saw.
-    ///
-    /// # Errors
-    /// As [`Latency::merge`].
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.counted += other.counted;
-        self.acked += other.acked;
-        self.latency.merge(&other.latency)
     }
 }
 
@@ -197,10 +187,6 @@ mod tests {
             (12, 10, 1)
         );
         assert!(window.is_over(at(2_000)) && !window.is_over(at(1_999)));
-        let mut sum = Tally::new(window);
-        sum.merge(&tally).unwrap();
-        sum.merge(&tally).unwrap();
-        assert_eq!((sum.acked, sum.counted, sum.latency.count()), (24, 20, 2));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use waybill_log::LogConfig;
 use super::{Shape, System, Turn};
 use crate::engine::{Engine, NAME};
 use crate::error::{Error, Result};
-use crate::window::Tally;
 
 /// The column's system.
 pub struct EngineSystem {
@@ -53,9 +52,8 @@ impl System for EngineSystem {
         Ok(())
     }
 
-    fn drive(&mut self, turn: &Turn) -> Result<Tally> {
+    fn drive(&mut self, turn: &Turn) -> Result<()> {
         let engine = self.running()?;
-        let mut tally = Tally::new(turn.window);
         let mut pump = engine.pump(turn.shape.in_flight as usize);
         loop {
             let mut now = Instant::now();
@@ -66,9 +64,9 @@ impl System for EngineSystem {
                 pump.submit(command, now)?;
             }
             if pump.is_empty() {
-                return Ok(tally);
+                return Ok(());
             }
-            pump.wait(|sent| tally.answered(sent, Instant::now(), 1))?;
+            pump.wait(|sent| turn.answered(sent, Instant::now(), 1))?;
         }
     }
 

@@ -12,7 +12,6 @@ use super::nats_cluster::{NODES, Node, configuration, prepare};
 use super::{Shape, System, Turn, join_all};
 use crate::child::Server;
 use crate::error::{Error, IoContext as _, Result};
-use crate::window::Tally;
 
 /// The system's name in errors.
 pub const NAME: &str = "jetstream";
@@ -125,7 +124,7 @@ impl System for JetStreamSystem {
         Ok(())
     }
 
-    fn drive(&mut self, turn: &Turn) -> Result<Tally> {
+    fn drive(&mut self, turn: &Turn) -> Result<()> {
         let Some(running) = &mut self.running else {
             return Err(not_started());
         };
@@ -139,7 +138,7 @@ impl System for JetStreamSystem {
                 }
                 .run()
             });
-        self.runtime.block_on(join_all(turn.window, senders))
+        self.runtime.block_on(join_all(senders))
     }
 
     fn stored(&mut self, turn: &Turn) -> Result<u64> {
@@ -181,9 +180,8 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(mut self) -> Result<Tally> {
+    async fn run(mut self) -> Result<()> {
         let batch = self.turn.shape.batch;
-        let mut tally = Tally::new(self.turn.window);
         let mut slots: Vec<Option<Instant>> = vec![None; self.requests];
         let mut free: Vec<usize> = (0..self.requests).collect();
         let mut out = Vec::new();
@@ -202,7 +200,7 @@ impl Sender {
             }
             let outstanding = self.requests - free.len();
             if outstanding == 0 {
-                return Ok(tally);
+                return Ok(());
             }
             if !out.is_empty() {
                 self.client.wire.write(&out).await?;
@@ -216,7 +214,7 @@ impl Sender {
                         let sent = slots.get_mut(slot).and_then(Option::take);
                         let sent = sent.ok_or_else(|| unexpected(&payload))?;
                         check(&payload)?;
-                        tally.answered(sent, now, u64::from(batch));
+                        self.turn.answered(sent, now, u64::from(batch));
                         free.push(slot);
                     }
                     Event::Ping => out.extend_from_slice(b"PONG\r\n"),

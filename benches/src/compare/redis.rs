@@ -12,7 +12,6 @@ use super::resp::{self, Reply};
 use super::{START_PATIENCE, Shape, System, Turn, join_all};
 use crate::child::{Server, free_port};
 use crate::error::{Error, IoContext as _, Result};
-use crate::window::Tally;
 use crate::wire::{Wire, loopback};
 
 const NAME: &str = "redis";
@@ -148,7 +147,7 @@ impl System for RedisSystem {
         Ok(())
     }
 
-    fn drive(&mut self, turn: &Turn) -> Result<Tally> {
+    fn drive(&mut self, turn: &Turn) -> Result<()> {
         let Some(running) = &mut self.running else {
             return Err(not_started());
         };
@@ -166,7 +165,7 @@ impl System for RedisSystem {
                 }
                 .run()
             });
-        self.runtime.block_on(join_all(turn.window, senders))
+        self.runtime.block_on(join_all(senders))
     }
 
     fn stored(&mut self, turn: &Turn) -> Result<u64> {
@@ -330,9 +329,8 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(mut self) -> Result<Tally> {
+    async fn run(mut self) -> Result<()> {
         let batch = self.turn.shape.batch;
-        let mut tally = Tally::new(self.turn.window);
         let mut outstanding: VecDeque<Instant> = VecDeque::with_capacity(self.requests);
         let mut out = Vec::new();
         loop {
@@ -350,7 +348,7 @@ impl Sender {
                 outstanding.push_back(now);
             }
             if outstanding.is_empty() {
-                return Ok(tally);
+                return Ok(());
             }
             if !out.is_empty() {
                 self.wire.write(&out).await?;
@@ -363,7 +361,7 @@ impl Sender {
                     system: NAME,
                     detail: "answered more than it was asked".into(),
                 })?;
-                tally.answered(sent, now, u64::from(batch));
+                self.turn.answered(sent, now, u64::from(batch));
             }
         }
     }

@@ -12,7 +12,6 @@ use crate::child::{Server, free_port};
 use crate::error::{Error, IoContext as _, Result};
 use crate::http1;
 use crate::target::{self, Credentials, NAME, Requests, server_error};
-use crate::window::Tally;
 use crate::wire::loopback;
 
 const REMEDY: &str = "build it with: cargo build --release, or name another with --waybill";
@@ -149,7 +148,7 @@ impl System for WaybillSystem {
         Ok(())
     }
 
-    fn drive(&mut self, turn: &Turn) -> Result<Tally> {
+    fn drive(&mut self, turn: &Turn) -> Result<()> {
         let Some(running) = &mut self.running else {
             return Err(not_started());
         };
@@ -161,7 +160,7 @@ impl System for WaybillSystem {
                     let tasks = open
                         .drain(..)
                         .map(|c| over_http(c, turn.clone(), requests.clone()));
-                    join_all(turn.window, tasks).await
+                    join_all(tasks).await
                 }
                 Open::Quic(open) => {
                     let tasks = (0..).zip(open.iter()).flat_map(|(number, connection)| {
@@ -169,7 +168,7 @@ impl System for WaybillSystem {
                         std::iter::repeat_with(move || over_quic(connection.clone(), turn.clone()))
                             .take(lanes)
                     });
-                    join_all(turn.window, tasks).await
+                    join_all(tasks).await
                 }
             }
         })
@@ -232,24 +231,22 @@ async fn over_http(
     mut connection: http1::Connection,
     turn: Turn,
     mut requests: Requests,
-) -> Result<Tally> {
-    let mut tally = Tally::new(turn.window);
+) -> Result<()> {
     let mut out = String::new();
     let mut sent = Instant::now();
     while !turn.is_over(sent) {
         requests.send(&turn.pool, turn.take(1), &mut out);
         target::check_sent(connection.call(out.as_bytes()).await?)?;
         let now = Instant::now();
-        tally.answered(sent, now, 1);
+        turn.answered(sent, now, 1);
         sent = now;
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// One lane of a connection that many share.
-async fn over_quic(connection: Connection, turn: Turn) -> Result<Tally> {
+async fn over_quic(connection: Connection, turn: Turn) -> Result<()> {
     let refused = |e: waybill_client::Error| target::refused(e.to_string());
-    let mut tally = Tally::new(turn.window);
     let batch = turn.shape.batch;
     let mut sent = Instant::now();
     while !turn.is_over(sent) {
@@ -268,10 +265,10 @@ async fn over_quic(connection: Connection, turn: Turn) -> Result<Tally> {
             }
         }
         let now = Instant::now();
-        tally.answered(sent, now, u64::from(batch));
+        turn.answered(sent, now, u64::from(batch));
         sent = now;
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// The heads of the logs of `users`, added up.

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::{Shape, System, Turn};
 use crate::error::{Error, Result};
-use crate::window::Tally;
 use crate::yardstick::{BATCH, Work, Yardstick};
 
 /// The column's system.
@@ -47,21 +46,20 @@ impl System for YardstickSystem {
         Ok(())
     }
 
-    fn drive(&mut self, turn: &Turn) -> Result<Tally> {
+    fn drive(&mut self, turn: &Turn) -> Result<()> {
         let Some(Running { database, work }) = &mut self.0 else {
             return Err(not_started());
         };
         let work = work.get_or_insert_with(|| Work::new(Arc::clone(&turn.pool)));
-        let mut tally = Tally::new(turn.window);
         let mut begun = Instant::now();
         while !turn.is_over(begun) {
             let _ = turn.take(BATCH as u32);
             database.commit(work, BATCH)?;
             let done = Instant::now();
-            tally.answered(begun, done, BATCH as u64);
+            turn.answered(begun, done, BATCH as u64);
             begun = done;
         }
-        Ok(tally)
+        Ok(())
     }
 
     fn stored(&mut self, _turn: &Turn) -> Result<u64> {

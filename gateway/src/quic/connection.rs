@@ -134,9 +134,7 @@ async fn greet<S: Service>(
         &opened,
         &context.options,
     ))));
-    let f = Arc::clone(&outbox).write(to);
-    eprintln!("write {}", size_of_val(&f));
-    let writer = tokio::spawn(f);
+    let writer = tokio::spawn(Arc::clone(&outbox).write(to));
     let live = Live {
         service: Arc::clone(&context.service),
         session: Arc::new(opened.session),

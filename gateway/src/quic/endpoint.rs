@@ -183,9 +183,7 @@ impl<S: Service> Listener<S> {
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
                 let context = Arc::clone(&self.context);
                 tokio::spawn(async move {
-                    let f = connection::run(connecting, permit, context);
-                    eprintln!("run {}", size_of_val(&f));
-                    f.await;
+                    connection::run(connecting, permit, context).await;
                     drop(alive);
                 });
             }

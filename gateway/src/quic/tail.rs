@@ -47,9 +47,7 @@ pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
     }
     let here = Arc::clone(live);
     tokio::spawn(async move {
-        let f = serve(&here, tail);
-        eprintln!("tail {}", size_of_val(&f));
-        f.await;
+        serve(&here, tail).await;
         here.tails.fetch_sub(1, Ordering::Relaxed);
     });
 }

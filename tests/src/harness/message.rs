@@ -37,7 +37,7 @@ impl Message {
 
     /// Two of three are notices of the manager; the others are chats between users.
     fn is_notice(self) -> bool {
-        self.number % 3 != 0
+        !self.number.is_multiple_of(3)
     }
 
     /// Who it is from.
@@ -72,7 +72,7 @@ impl Message {
     }
 
     fn has_client_msg_id(self) -> bool {
-        self.number / 2 % 2 == 0
+        (self.number / 2).is_multiple_of(2)
     }
 
     /// The key for a header, where it is not the clientMsgID.
@@ -135,7 +135,7 @@ impl Message {
     /// The path for OpenIM's dialect: both of them are used.
     #[must_use]
     pub fn v2_path(self) -> &'static str {
-        if self.number % 2 == 0 {
+        if self.number.is_multiple_of(2) {
             "/manager/send_msg"
         } else {
             "/msg/manage_send_msg"

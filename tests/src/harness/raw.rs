@@ -132,7 +132,7 @@ impl RawQuic {
     ///
     /// # Panics
     /// When nothing comes, or it is no frame.
-    pub fn next(&mut self) -> Option<ServerFrame> {
+    pub fn next_frame(&mut self) -> Option<ServerFrame> {
         loop {
             let mut input = &self.unread[..];
             let frame = self.frames.next(&mut input).expect("a frame");

@@ -40,7 +40,7 @@ fn pull(request: u64, limit: u32) -> Pull {
 /// The server must end the connection with this code, and say why.
 fn ended(what: &str, raw: &mut RawQuic, code: Code) {
     let mut said = None;
-    while let Some(frame) = raw.next() {
+    while let Some(frame) = raw.next_frame() {
         said = Some(frame);
     }
     if let Some(ServerFrame::Bye(Bye {
@@ -169,7 +169,7 @@ fn frames_out_of_turn_or_out_of_shape_end_the_connection() {
         let mut raw = RawQuic::connect(&target.server, ALPN).unwrap();
         raw.say_frame(&hello(&token));
         assert!(
-            matches!(raw.next(), Some(ServerFrame::Welcome(_))),
+            matches!(raw.next_frame(), Some(ServerFrame::Welcome(_))),
             "{what}"
         );
         raw.say(&bytes);
@@ -183,11 +183,11 @@ fn kinds_of_the_future_are_skipped() {
     let mut target = Target::new();
     let mut raw = RawQuic::connect(&target.server, ALPN).unwrap();
     raw.say_frame(&hello(&target.server.admin_token()));
-    assert!(matches!(raw.next(), Some(ServerFrame::Welcome(_))));
+    assert!(matches!(raw.next_frame(), Some(ServerFrame::Welcome(_))));
     raw.say(&frame(1_001, 200, &[7; 1_000]));
     raw.say(&frame(1, 255, &[]));
     raw.say_frame(&pull(5, 10));
-    match raw.next() {
+    match raw.next_frame() {
         Some(ServerFrame::Page(page)) => assert_eq!(page.head.request, 5),
         other => panic!("{other:?}"),
     }
@@ -199,7 +199,7 @@ fn a_refused_hello_says_why_before_it_ends() {
     let mut target = Target::new();
     let mut raw = RawQuic::connect(&target.server, ALPN).unwrap();
     raw.say_frame(&hello("a.b.c"));
-    match raw.next() {
+    match raw.next_frame() {
         Some(ServerFrame::Refused(refused)) => {
             assert_eq!(
                 (refused.request, refused.failure.code),
