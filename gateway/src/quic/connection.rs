@@ -1,4 +1,5 @@
-//! One connection from its handshake to its goodbye.
+//! One connection from its handshake to its goodbye. What happens once has its future in a box, so that a connection that lives
+//! on does not keep the room for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +10,8 @@ use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use waybill_core::wire::{
-    self, Acknowledged, Bye, Capabilities, ClientFrame, Code, Failure, Limits, MAX_BATCH,
-    MAX_CLIENT_FRAME, MAX_PAGE_ENTRIES, MAX_SERVER_FRAME, Refused, Welcome,
+    self, Bye, Capabilities, ClientFrame, Code, Limits, MAX_BATCH, MAX_CLIENT_FRAME,
+    MAX_PAGE_ENTRIES, MAX_SERVER_FRAME, Refused, Welcome,
 };
 
 use super::control::{Control, End, broken};
@@ -20,9 +21,8 @@ use super::handshake::Handshake;
 use super::options::{Options, PULLS_IN_FLIGHT, SENDS_IN_FLIGHT, TAILS};
 use super::outbox::{Answer, Outbox};
 use super::pulls::{self, Pulls};
+use super::requests;
 use super::service::{Opened, Service};
-use super::tail;
-use super::ticket::Ticket;
 
 /// Time for a peer to take the last words before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(super) async fn run<S: Service>(
         return;
     };
     let handshake = Handshake::new(connection.clone(), pending);
-    let greeted = timeout_at(deadline, greet(&connection, &context)).await;
+    let greeted = timeout_at(deadline, Box::pin(greet(&connection, &context))).await;
     let Ok(Ok(Greeted {
         live,
         mut control,
@@ -88,7 +88,7 @@ pub(super) async fn run<S: Service>(
         End::Finished => Bye::new(Code::CLOSED, ""),
         End::Broken(bye) => bye,
     };
-    part(&live, writer, &bye, context.options.drain).await;
+    Box::pin(part(&live, writer, &bye, context.options.drain)).await;
     close(&connection, &bye);
 }
 
@@ -182,7 +182,7 @@ async fn converse<S: Service>(
     permit: &mut Permit,
     deadline: Instant,
 ) -> End {
-    let first = match timeout_at(deadline, early(live, control, handshake)).await {
+    let first = match timeout_at(deadline, Box::pin(early(live, control, handshake))).await {
         Ok(Ok(first)) => first,
         Ok(Err(end)) => return end,
         Err(_) => {
@@ -200,7 +200,7 @@ async fn converse<S: Service>(
     }
     tokio::select! {
         bye = live.service.ended(&live.session) => End::Broken(bye),
-        end = requests(live, control, first) => end,
+        end = requests::serve(live, control, first) => end,
     }
 }
 
@@ -210,7 +210,7 @@ async fn early<S: Service>(
     live: &Arc<Live<S>>,
     control: &mut Control,
     handshake: &Handshake,
-) -> Result<Option<ClientFrame>, End> {
+) -> Result<Option<Box<ClientFrame>>, End> {
     loop {
         live.outbox.room().await;
         let frame = tokio::select! {
@@ -222,103 +222,11 @@ async fn early<S: Service>(
             live.outbox.owe(1);
             pulls::take(live, pull);
         } else if handshake.is_complete().await {
-            return Ok(Some(frame));
-        } else if let Some(request) = request_of(&frame) {
-            let text = "only pulls are taken before the handshake is complete";
-            live.outbox.owe(1);
-            live.outbox
-                .refuse(request, Failure::new(Code::EARLY_DATA, text));
+            return Ok(Some(Box::new(frame)));
         } else {
-            handle(live, frame).await?;
+            requests::too_early(live, frame)?;
         }
     }
-}
-
-/// The number of a request that must wait for the handshake.
-fn request_of(frame: &ClientFrame) -> Option<u64> {
-    match frame {
-        ClientFrame::Send(send) => Some(send.request),
-        ClientFrame::SendBatch(batch) => Some(batch.request),
-        ClientFrame::Acknowledge(acknowledge) => Some(acknowledge.request),
-        ClientFrame::Tail(tail) => Some(tail.request),
-        _ => None,
-    }
-}
-
-async fn requests<S: Service>(
-    live: &Arc<Live<S>>,
-    control: &mut Control,
-    first: Option<ClientFrame>,
-) -> End {
-    if let Some(frame) = first
-        && let Err(end) = handle(live, frame).await
-    {
-        return end;
-    }
-    loop {
-        live.outbox.room().await;
-        // A client that never pauses must not keep others from this thread.
-        tokio::task::coop::consume_budget().await;
-        let done = match control.next().await {
-            Ok(frame) => handle(live, frame).await,
-            Err(end) => Err(end),
-        };
-        if let Err(end) = done {
-            return end;
-        }
-    }
-}
-
-/// Takes one frame of a client whose handshake is complete.
-async fn handle<S: Service>(live: &Arc<Live<S>>, frame: ClientFrame) -> Result<(), End> {
-    let outbox = &live.outbox;
-    match frame {
-        ClientFrame::Send(send) => {
-            outbox.owe(1);
-            let ticket = Ticket::one(outbox, send.request);
-            live.service.send(&live.session, send.message, ticket);
-        }
-        ClientFrame::SendBatch(batch) if batch.messages.is_empty() => {
-            outbox.owe(1);
-            let failure = Failure::new(Code::INVALID_FIELD, "the batch has no messages");
-            outbox.refuse(batch.request, failure);
-        }
-        ClientFrame::SendBatch(batch) => {
-            outbox.owe(batch.messages.len());
-            let tickets = Ticket::batch(outbox, batch.request, batch.messages.len());
-            for (message, ticket) in batch.messages.into_iter().zip(tickets) {
-                live.service.send(&live.session, message, ticket);
-            }
-        }
-        ClientFrame::Pull(pull) => {
-            outbox.owe(1);
-            pulls::take(live, pull);
-        }
-        ClientFrame::Tail(tail) => {
-            outbox.owe(1);
-            tail::take(live, tail);
-        }
-        ClientFrame::Acknowledge(asked) => {
-            outbox.owe(1);
-            match live.service.acknowledge(&live.session, asked.seq).await {
-                Ok(seq) => {
-                    outbox.put(Answer::Acknowledged(Acknowledged {
-                        request: asked.request,
-                        seq,
-                    }));
-                }
-                Err(failure) => outbox.refuse(asked.request, failure),
-            }
-        }
-        ClientFrame::Bye(_) => return Err(End::Finished),
-        ClientFrame::Unknown(_) => {}
-        ClientFrame::Hello(_) => return Err(broken(Code::HELLO_REPEATED, "a second hello came")),
-        ClientFrame::Misdirected(kind) => {
-            let reason = format!("only a server may send a frame of kind {}", kind as u8);
-            return Err(broken(Code::UNEXPECTED_FRAME, reason));
-        }
-    }
-    Ok(())
 }
 
 /// Writes the answers that are owed, says goodbye, and gives the peer a moment to hear it.

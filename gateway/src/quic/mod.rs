@@ -10,7 +10,7 @@
 //! | `certificate` | what the server proves itself with |
 //! | `connection` | one connection from its handshake to its goodbye |
 //! | `handshake` | whether what was read may still be a replay |
-//! | `control` | the frames of a client, one after another |
+//! | `control`, `requests` | the frames of a client, and what becomes of them |
 //! | `outbox`, `ticket` | answers on their way out, and the sends that still owe one |
 //! | `pulls`, `tail` | reading on a client's behalf, as fast as the client takes it |
 
@@ -24,6 +24,7 @@ mod options;
 mod outbox;
 mod page;
 mod pulls;
+mod requests;
 pub mod service;
 mod tail;
 mod ticket;
