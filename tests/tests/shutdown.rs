@@ -82,6 +82,8 @@ fn a_long_poll_is_answered_when_the_server_stops() {
     let exited = server.wait(STOP);
     assert_eq!(exited.code, Some(0), "{}", exited.stderr);
     let page = poll.join().unwrap();
+    assert_eq!(page.status, 200, "{}", page.text());
+    let page = page.json();
     assert_eq!(
         (&page["entries"], &page["more"]),
         (&json!([]), &json!(false))
