@@ -29,6 +29,8 @@ pub enum Command {
     Send(Send),
     /// Pull a user's log from the server.
     Pull(Pull),
+    /// Run a benchmark; `waybill bench storage --help` tells its options.
+    Bench(Bench),
     /// Look at a ledger without a server.
     #[command(subcommand)]
     Replay(Replay),
@@ -166,6 +168,38 @@ pub struct Pull {
     /// Print each entry as a line of JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `waybill bench`.
+#[derive(clap::Args)]
+pub struct Bench {
+    /// Which one.
+    pub program: Benchmark,
+    /// Its options.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
+}
+
+/// The benchmark programs.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Benchmark {
+    /// The engine without a network.
+    Storage,
+    /// Open loop against a running server.
+    Load,
+    /// Side by side with other systems.
+    Compare,
+}
+
+impl Benchmark {
+    /// The program's file name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Storage => "storage",
+            Self::Load => "load",
+            Self::Compare => "compare",
+        }
+    }
 }
 
 /// `waybill replay`.

@@ -1,5 +1,6 @@
 //! One module per command.
 
+pub mod bench;
 pub mod pull;
 pub mod replay;
 pub mod send;

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         args::Command::Token(token) => commands::token::run(&token),
         args::Command::Send(send) => commands::send::run(send),
         args::Command::Pull(pull) => commands::pull::run(&pull),
+        args::Command::Bench(bench) => commands::bench::run(&bench),
         args::Command::Replay(replay) => commands::replay::run(replay),
     };
     match result {
