@@ -34,9 +34,11 @@ pub fn run(args: Serve) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    runtime
-        .map_err(Failure::with(USAGE))?
-        .block_on(serve(config))
+    let runtime = runtime.map_err(Failure::with(USAGE))?;
+    let result = runtime.block_on(serve(config));
+    // A start that was given up may still be opening the log on a thread of its own: it is left behind.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
@@ -51,7 +53,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         progress: catch_up_bar(),
         ..StartOptions::default()
     };
-    let server = Server::start(config, options).await.map_err(|error| {
+    // From the first moment, so that no signal ends the process the hard way.
+    let mut stop = Box::pin(told_to_stop()?);
+    let started = tokio::select! {
+        started = Server::start(config, options) => started,
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
+    let server = started.map_err(|error| {
         let code = if matches!(error, StartError::Log(_)) {
             DIRECTORY
         } else {
@@ -68,7 +76,6 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         ));
     }
     print!("{}", greeting(started, &manager, opened, began));
-    let stop = told_to_stop()?;
     match server.run(stop).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::new(

@@ -301,9 +301,6 @@ impl Server {
     /// # Panics
     /// When it is not.
     pub fn stop(self) {
-        if std::env::var_os("WAYBILL_TEST_HACK").is_some() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
         self.ask_to_stop();
         let exited = self.wait(PATIENCE);
         assert_eq!(
