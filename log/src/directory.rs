@@ -116,7 +116,9 @@ impl Directory {
         file.write_all(format_text().as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(OpenError::io(&format_path))?;
-        sync_directory(&self.path)
+        sync_directory(&self.path)?;
+        // Whoever made the directory, for its secrets say, may not have entered it durably in the one above.
+        sync_directory(above(&self.path))
     }
 
     /// Where it is.
@@ -163,12 +165,15 @@ pub fn read_format(path: &Path) -> Result<Option<u32>, OpenError> {
     }
 }
 
+/// The directory in which this one is entered.
+fn above(path: &Path) -> &Path {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    above.unwrap_or(Path::new("."))
+}
+
 /// Creates a directory and those above it that are missing, each entered durably in the one above.
 fn create_durably(path: &Path) -> Result<(), OpenError> {
-    let above = path
-        .parent()
-        .filter(|above| !above.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let above = above(path);
     if !above.exists() {
         create_durably(above)?;
     }

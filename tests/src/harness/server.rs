@@ -62,13 +62,6 @@ impl Starting {
     /// When the program cannot be started.
     #[must_use]
     pub fn spawn_as(mut command: Command, data: &Path, config: &str) -> Starting {
-        if std::env::var_os("WAYBILL_TEST_HACK").is_some() && !data.exists() {
-            std::fs::create_dir(data).unwrap();
-            std::fs::File::open(data.parent().unwrap())
-                .unwrap()
-                .sync_all()
-                .unwrap();
-        }
         let mut file = NamedTempFile::new().expect("a temporary file");
         write!(file, "{CONFIG}{config}").expect("a temporary file can be written");
         command

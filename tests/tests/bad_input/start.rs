@@ -9,6 +9,8 @@ use crate::target::Target;
 
 /// The exit code of a start that a data directory does not allow.
 const DIRECTORY: Option<i32> = Some(4);
+/// Exit code of `replay verify` when it cannot tell.
+const CANNOT_VERIFY: Option<i32> = Some(2);
 
 /// The exit code of a start that the command line or the configuration does not allow.
 const USAGE: Option<i32> = Some(2);
@@ -35,7 +37,7 @@ fn a_second_server_on_the_same_directory_is_refused() {
     let ran = run(waybill()
         .args(["replay", "verify", "--data"])
         .arg(target.server.data()));
-    assert_eq!(ran.code, DIRECTORY, "{ran:?}");
+    assert_eq!(ran.code, CANNOT_VERIFY, "{ran:?}");
     assert!(ran.stderr.contains("in use"), "{ran:?}");
     target.is_undisturbed();
 }
@@ -52,7 +54,7 @@ fn a_directory_of_a_newer_format_is_refused_by_its_number() {
     assert_eq!(exited.code, DIRECTORY, "{}", exited.stderr);
     assert!(exited.stderr.contains("format 7"), "{}", exited.stderr);
     let ran = run(waybill().args(["replay", "verify", "--data"]).arg(&data));
-    assert_eq!(ran.code, DIRECTORY, "{ran:?}");
+    assert_eq!(ran.code, CANNOT_VERIFY, "{ran:?}");
     assert!(ran.stderr.contains("format 7"), "{ran:?}");
     // Nothing was touched.
     fs::write(&format, known).unwrap();

@@ -167,9 +167,12 @@ fn json<'a, T: serde::Deserialize<'a>>(call: &Call<'a>) -> Result<T> {
     let text = std::str::from_utf8(call.body)
         .map_err(|_| Error::new(Kind::Malformed, "the body is not UTF-8"))?;
     serde_json::from_str(text).map_err(|error| {
-        let kind = match error.classify() {
-            serde_json::error::Category::Data => Kind::InvalidField,
-            _ => Kind::Malformed,
+        // A wrong field may be met before the text turns out to be no JSON at all: that is said first.
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        let kind = if is_json {
+            Kind::InvalidField
+        } else {
+            Kind::Malformed
         };
         Error::new(kind, format!("the body: {error}")).into()
     })
