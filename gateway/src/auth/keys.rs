@@ -58,8 +58,13 @@ impl KeyRing {
     /// # Errors
     /// When the platform is none, or the operating system gives no random bytes.
     pub fn mint(&self, user: &str, platform: u8, lifetime: u64, now: u64) -> Result<Minted, Error> {
-        let platform = platform_name(platform)
-            .ok_or_else(|| Error::at(Kind::InvalidField, "platform", "must be from 1 to 8"))?;
+        let platform = platform_name(platform).ok_or_else(|| {
+            Error::at(
+                Kind::InvalidField,
+                "platform",
+                "platform must be from 1 to 8",
+            )
+        })?;
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(|_| Error::of(Kind::Internal))?;
         let claims = Claims {

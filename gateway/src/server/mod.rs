@@ -193,18 +193,16 @@ impl Server {
         info!(failed, "the server stops");
         // Long polls and live connections are asked to end; they answer what they owe.
         self.service.registry().stop();
-        self.stop.enter(if failed {
-            Phase::Ending
-        } else {
-            Phase::Draining
-        });
-        if tokio::time::timeout(self.drain, self.drained.wait())
+        self.stop.enter(Phase::Draining);
+        // After a failure everybody gets an answer at once, and nothing is worth waiting for.
+        let drain = if failed { LAST_STEPS } else { self.drain };
+        if tokio::time::timeout(drain, self.drained.wait())
             .await
             .is_err()
         {
             warn!("some requests did not end in time");
         }
-        finish("quic", self.quic, self.drain + LAST_STEPS).await;
+        finish("quic", self.quic, drain + LAST_STEPS).await;
         self.stop.enter(Phase::Ending);
         finish("cursors", self.cursors, LAST_STEPS).await;
         self.service.close();

@@ -86,7 +86,8 @@ impl Service {
         ];
         for (pointer, text) in texts {
             if text.len() > MAX_TEXT_BYTES {
-                let detail = format!("is longer than {MAX_TEXT_BYTES} bytes");
+                let name = pointer.trim_start_matches('/');
+                let detail = format!("{name} is longer than {MAX_TEXT_BYTES} bytes");
                 return Err(Error::at(Kind::InvalidField, pointer, detail));
             }
         }
@@ -130,7 +131,7 @@ impl Service {
     ) -> Result<Issued, Error> {
         if !LIFETIME.contains(&lifetime) {
             let (min, max) = (LIFETIME.start(), LIFETIME.end());
-            let detail = format!("must be from {min} to {max}");
+            let detail = format!("expiresIn must be from {min} to {max}");
             return Err(Error::at(Kind::InvalidField, "/expiresIn", detail));
         }
         let reference = self.user_ref("/user", user)?;
@@ -200,7 +201,7 @@ impl Service {
                 return Err(Error::at(
                     Kind::InvalidField,
                     "platform",
-                    "must be from 1 to 8",
+                    "platform must be from 1 to 8",
                 ));
             }
             Which::All => Revoked::All,

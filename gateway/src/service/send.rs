@@ -227,7 +227,7 @@ impl Service {
                 _ => SendOutcome::Refused,
             },
         };
-        self.metrics().sent(surface_name(surface), outcome);
+        self.metrics().sent(surface, outcome);
     }
 
     fn check_texts(&self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
@@ -260,7 +260,8 @@ impl Service {
         ];
         for (pointer, text, max) in bounded {
             if text.len() > max {
-                let detail = format!("is longer than {max} bytes");
+                let name = pointer.rsplit('/').next().unwrap_or(pointer);
+                let detail = format!("{name} is longer than {max} bytes");
                 return Err(Error::at(Kind::InvalidField, pointer, detail));
             }
         }
@@ -329,14 +330,5 @@ fn kind_byte(kind: ConversationKind) -> u8 {
     match kind {
         ConversationKind::Single => 1,
         ConversationKind::Notification => 4,
-    }
-}
-
-fn surface_name(surface: Surface) -> &'static str {
-    match surface {
-        Surface::Server => "server",
-        Surface::NativeHttp => "http",
-        Surface::NativeQuic => "quic",
-        Surface::OpenImV2 => "v2",
     }
 }

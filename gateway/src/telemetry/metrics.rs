@@ -1,6 +1,5 @@
 //! What is counted, and how it is called in Prometheus. No label has unbounded values: no user, no key, no path.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -11,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use waybill_core::record::Surface;
 
 /// Bounds of latency buckets, in seconds: half a millisecond to ten seconds.
 const LATENCY: [f64; 14] = [
@@ -114,11 +114,23 @@ struct SendLabel {
     outcome: SendOutcome,
 }
 
+const OUTCOMES: [SendOutcome; 5] = [
+    SendOutcome::Sent,
+    SendOutcome::Repeated,
+    SendOutcome::Refused,
+    SendOutcome::Busy,
+    SendOutcome::Unknown,
+];
+
+/// Names of surfaces, by their numbers in records.
+const SURFACES: [&str; 4] = ["server", "http", "quic", "v2"];
+
 /// The counters and gauges of the edge.
 pub struct Metrics {
     registry: Registry,
     routes: Vec<RouteMetrics>,
-    sends: Family<SendLabel, Counter>,
+    /// By surface and outcome.
+    sends: Vec<[Counter; OUTCOMES.len()]>,
     /// Open connections, by transport.
     pub connections: Family<TransportLabel, Gauge>,
     /// Connections not taken, by the bound that stood in the way.
@@ -141,37 +153,12 @@ impl Metrics {
     pub fn new(version: &'static str) -> Self {
         let mut registry = Registry::with_prefix("waybill");
         registry.register("build", "The program.", Info::new([("version", version)]));
-        let durations =
-            Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(LATENCY));
-        let requests = Family::<StatusLabel, Counter>::default();
-        let routes = Route::ALL
-            .iter()
-            .map(|route| {
-                let route = route.name();
-                RouteMetrics {
-                    duration: durations.get_or_create(&RouteLabel { route }).clone(),
-                    statuses: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|status| {
-                        requests
-                            .get_or_create(&StatusLabel { route, status })
-                            .clone()
-                    }),
-                }
-            })
-            .collect();
-        registry.register(
-            "http_request_duration_seconds",
-            "Time from the head of a request to its answer.",
-            durations,
-        );
-        registry.register(
-            "http_requests",
-            "Requests answered, by class of status.",
-            requests,
-        );
+        let routes = routes(&mut registry);
+        let sends = sends(&mut registry);
         let metrics = Self {
             registry,
             routes,
-            sends: Family::default(),
+            sends,
             connections: Family::default(),
             connections_refused: Family::default(),
             auth_failures: Family::default(),
@@ -182,11 +169,6 @@ impl Metrics {
 
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
-        registry.register(
-            "sends",
-            "Sends, by what became of them.",
-            self.sends.clone(),
-        );
         registry.register("connections", "Open connections.", self.connections.clone());
         registry.register(
             "connections_refused",
@@ -222,10 +204,11 @@ impl Metrics {
     }
 
     /// Notes what became of a send.
-    pub fn sent(&self, surface: &'static str, outcome: SendOutcome) {
-        self.sends
-            .get_or_create(&SendLabel { surface, outcome })
-            .inc();
+    pub fn sent(&self, surface: Surface, outcome: SendOutcome) {
+        let counters = self.sends.get(surface as usize);
+        if let Some(counter) = counters.and_then(|counters| counters.get(outcome as usize)) {
+            counter.inc();
+        }
     }
 
     /// All metrics as OpenMetrics text.
@@ -239,8 +222,41 @@ impl Metrics {
     }
 }
 
-/// A gauge of unsigned numbers.
-pub type UnsignedGauge = Gauge<u64, AtomicU64>;
+fn routes(registry: &mut Registry) -> Vec<RouteMetrics> {
+    let durations =
+        Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(LATENCY));
+    let requests = Family::<StatusLabel, Counter>::default();
+    let of_route = |route: &Route| {
+        let route = route.name();
+        RouteMetrics {
+            duration: durations.get_or_create(&RouteLabel { route }).clone(),
+            statuses: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|status| {
+                requests
+                    .get_or_create(&StatusLabel { route, status })
+                    .clone()
+            }),
+        }
+    };
+    let routes = Route::ALL.iter().map(of_route).collect();
+    let help = "Time from the head of a request to its answer.";
+    registry.register("http_request_duration_seconds", help, durations);
+    registry.register(
+        "http_requests",
+        "Requests answered, by class of status.",
+        requests,
+    );
+    routes
+}
+
+fn sends(registry: &mut Registry) -> Vec<[Counter; OUTCOMES.len()]> {
+    let sends = Family::<SendLabel, Counter>::default();
+    let of_surface = |surface: &'static str| {
+        OUTCOMES.map(|outcome| sends.get_or_create(&SendLabel { surface, outcome }).clone())
+    };
+    let counters = SURFACES.into_iter().map(of_surface).collect();
+    registry.register("sends", "Sends, by what became of them.", sends);
+    counters
+}
 
 /// The media type of [`Metrics::render`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -255,7 +271,7 @@ mod tests {
         metrics.answered(Route::V2Send, 200, Duration::from_micros(700));
         metrics.answered(Route::V2Send, 400, Duration::from_millis(3));
         metrics.answered(Route::Other, 999, Duration::ZERO);
-        metrics.sent("v2", SendOutcome::Sent);
+        metrics.sent(Surface::OpenImV2, SendOutcome::Sent);
         metrics
             .auth_failures
             .get_or_create(&Reason {
@@ -276,5 +292,17 @@ mod tests {
             assert!(text.contains(line), "{line} is missing in {text}");
         }
         assert!(text.ends_with("# EOF\n"));
+        let surfaces = [
+            Surface::Server,
+            Surface::NativeHttp,
+            Surface::NativeQuic,
+            Surface::OpenImV2,
+        ];
+        for (number, surface) in surfaces.into_iter().enumerate() {
+            assert_eq!(surface as usize, number, "the place of its name");
+        }
+        for (number, outcome) in OUTCOMES.into_iter().enumerate() {
+            assert_eq!(outcome as usize, number);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The edge over real sockets and a real log: what callers send, byte for byte, and what they get.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod live;
 mod ops;
 mod support;

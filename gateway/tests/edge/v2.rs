@@ -164,11 +164,11 @@ async fn refusals_have_the_status_code_and_text_of_the_original() {
         (admin, request(json!({ "contentType": 101, "content": { "text": "t" }, "sessionType": 2 })), 400, 405, "groupID is a null string".into()),
         (admin, request(json!({ "contentType": 101, "content": { "text": "t" }, "sessionType": 2, "groupID": "g" })), 200, 802, "db failed".into()),
         (admin, request(json!({ "contentType": 101, "content": { "text": "t" }, "sessionType": 9 })), 200, 203, "unknown sessionType".into()),
-        (admin, request(json!({ "recvID": "u".repeat(65) })), 400, 403, "user is longer than 64 bytes".into()),
-        (admin, request(json!({ "recvID": "a\u{1}b" })), 400, 403, "user holds a control character".into()),
-        (admin, request(json!({ "sendID": "s".repeat(65) })), 400, 403, "sender is longer than 64 bytes".into()),
+        (admin, request(json!({ "recvID": "u".repeat(65) })), 400, 403, "recvID is longer than 64 bytes".into()),
+        (admin, request(json!({ "recvID": "a\u{1}b" })), 400, 403, "recvID holds a control character".into()),
+        (admin, request(json!({ "sendID": "s".repeat(65) })), 400, 403, "sendID is longer than 64 bytes".into()),
         (admin, request(json!({ "clientMsgID": "c".repeat(65) })), 400, 403, "clientMsgID is longer than 64 bytes".into()),
-        (admin, request(json!({ "operationID": "o".repeat(129) })), 400, 400, "is longer than 128 bytes".into()),
+        (admin, request(json!({ "operationID": "o".repeat(129) })), 400, 400, "operationID is longer than 128 bytes".into()),
         (admin, request(json!({ "isOnlineOnly": true })), 200, 801, "isOnlineOnly is not offered yet: nothing was sent".into()),
     ];
     for (token, body, status, code, text) in table {

@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Method, Response};
 use waybill_core::body::OfflinePush;
 use waybill_core::command::{ConversationKind, Unknown};
 use waybill_core::fact::Options;
-use waybill_core::id::UserNo;
+use waybill_core::id::{UserNo, check_id};
 use waybill_core::record::Surface;
 
 use super::elements::CONTENT_OA_NOTIFICATION;
@@ -194,6 +194,10 @@ async fn send_checked(
             "isOnlineOnly",
             "isOnlineOnly is not offered yet: nothing was sent",
         ));
+    }
+    for (name, id) in [("sendID", request.send_id()), ("recvID", request.recv_id())] {
+        check_id(id)
+            .map_err(|error| Error::at(Kind::InvalidId, name, format!("{name} {error}")))?;
     }
     let mut options_off = Options::default();
     if request.not_offline_push() {

@@ -101,13 +101,17 @@ impl Reply {
         }
     }
 
-    /// The service refused: HTTP 200, and the data of an answer in which only `clientMsgID` is set.
+    /// The service refused: HTTP 200, and the data of an answer in which at most the caller's `clientMsgID` is set. (The
+    /// original makes one up for every call; here a message that does not exist has none.)
     #[must_use]
     pub fn refused(code: i32, text: &str, client_msg_id: &str) -> Self {
         let mut out = Vec::with_capacity(128 + text.len());
         code_and_text(&mut out, "{", code, text);
-        out.extend_from_slice(b",\"data\":{\"clientMsgID\":");
-        quote_into(&mut out, client_msg_id);
+        out.extend_from_slice(b",\"data\":{");
+        if !client_msg_id.is_empty() {
+            out.extend_from_slice(b"\"clientMsgID\":");
+            quote_into(&mut out, client_msg_id);
+        }
         out.extend_from_slice(b"}}");
         Self {
             status: 200,
@@ -174,6 +178,11 @@ mod tests {
                 Reply::refused(203, "unknown sessionType", "c"),
                 200,
                 r#"{"errCode":203,"errMsg":"unknown sessionType","data":{"clientMsgID":"c"}}"#,
+            ),
+            (
+                Reply::refused(203, "unknown sessionType", ""),
+                200,
+                r#"{"errCode":203,"errMsg":"unknown sessionType","data":{}}"#,
             ),
             (
                 Reply::error(400, 404, "contentType err"),

@@ -1,5 +1,7 @@
 use super::*;
 use crate::openim::go::bind::{BindError, MAX_FIELDS, bind, scan};
+use crate::openim::go::weak::decode;
+use crate::openim::v2::elements::OA_NOTIFICATION;
 
 fn read<'a>(body: &'a [u8], shape: &'static Shape) -> Result<Values<'a>, BindError> {
     bind(&scan(body, 32)?, shape)
@@ -140,5 +142,25 @@ fn no_shape_has_too_many_fields() {
         &OFFLINE_PUSH_INFO,
     ] {
         assert!(shape.fields.len() <= MAX_FIELDS, "{}", shape.name);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64)) {
+        let _ = read(&bytes, &MANAGEMENT_SEND_MSG);
+    }
+
+    #[test]
+    fn a_damaged_request_never_panics(at in 0..SEED.len(), byte: u8, cut in 0..SEED.len()) {
+        let mut body = SEED.to_vec();
+        body[at] = byte;
+        body.truncate(SEED.len() - cut % 32);
+        if let Ok(tape) = scan(&body, 32)
+            && let Ok(values) = bind(&tape, &MANAGEMENT_SEND_MSG)
+        {
+            let (_, place) = ManagementSendMsg(values).content();
+            let _ = decode(tape.at(place), &OA_NOTIFICATION);
+        }
     }
 }
