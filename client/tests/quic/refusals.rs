@@ -6,7 +6,7 @@ use std::time::Duration;
 use waybill_client::{Connector, Error, Identity, Trust};
 use waybill_core::id::Seq;
 use waybill_core::wire::{
-    Bye, Code, Failure, MAX_CLIENT_FRAME, MAX_HELLO_FRAME, ServerFrame, Welcome,
+    ALPN, Bye, Code, Failure, MAX_CLIENT_FRAME, MAX_HELLO_FRAME, ServerFrame, Welcome,
 };
 use waybill_gateway::quic::{Certificate, Options};
 
@@ -261,4 +261,28 @@ async fn who_may_not_join_is_told_so() {
         .pull("", Seq(0), 1)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn when_many_shake_hands_newcomers_prove_their_address() {
+    let certificate = certificate();
+    let patient = Options {
+        handshake: Duration::from_secs(60),
+        ..options()
+    };
+    let any = ([127, 0, 0, 1], 0).into();
+    let server = Server::on(any, &certificate, patient, Default::default());
+    let endpoint = raw::endpoint(&certificate, ALPN);
+    let mut silent = Vec::new();
+    while server.counters.retried.load(Ordering::Relaxed) == 0 {
+        assert!(silent.len() < 2_000, "nobody was asked for proof");
+        let connecting = endpoint.connect(server.address, "localhost").unwrap();
+        silent.push(connecting.await.unwrap());
+    }
+    let ann = server.connect("ann").await;
+    ann.pull("", Seq(0), 1)
+        .await
+        .expect("proof is given without the caller's doing");
+    assert!(server.counters.retried.load(Ordering::Relaxed) >= 2);
+    assert_eq!(server.counters.refused.load(Ordering::Relaxed), 0);
 }

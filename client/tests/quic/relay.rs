@@ -29,9 +29,18 @@ pub struct Relay {
     state: Arc<State>,
 }
 
-/// Whether a datagram begins with a packet of early data (RFC 9000, 17.2.3).
+/// Whether a datagram begins with a packet of early data (RFC 9000, 17.2.3). The second bit says nothing (RFC 9287).
 fn is_early(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| first & 0xf0 == 0xd0)
+    datagram
+        .first()
+        .is_some_and(|first| first & 0b1011_0000 == 0b1001_0000)
+}
+
+/// Whether a datagram begins with a packet of a handshake, and not with one of a connection that is past it.
+fn is_handshake(datagram: &[u8]) -> bool {
+    datagram
+        .first()
+        .is_some_and(|first| first & 0b1000_0000 != 0)
 }
 
 impl Relay {
@@ -52,7 +61,7 @@ impl Relay {
         self.state.recorded.lock().clear();
     }
 
-    /// From the server's next answer on, holds back everything but early data.
+    /// From the server's next answer to a handshake on, holds back everything but early data.
     pub fn hold(&self) {
         self.state.answered.store(false, Ordering::SeqCst);
         self.state.holding.store(true, Ordering::SeqCst);
@@ -100,7 +109,9 @@ async fn run(front: Arc<UdpSocket>, server: SocketAddr, state: Arc<State>) {
             got = back.recv(&mut down) => {
                 // The server may be away for a while.
                 let Ok(bytes) = got else { continue };
-                state.answered.store(true, Ordering::SeqCst);
+                if is_handshake(&down[..bytes]) {
+                    state.answered.store(true, Ordering::SeqCst);
+                }
                 if let Some(client) = client {
                     front.send_to(&down[..bytes], client).await.unwrap();
                 }
