@@ -72,6 +72,7 @@ pub(super) async fn open(
         openim_secret: secrets.openim,
         epoch,
     });
+    log_metrics.count_waiting(service.waiting());
     Ok(Opened {
         log,
         service,

@@ -199,6 +199,18 @@ impl Service {
         self.0.queue.write().take();
     }
 
+    /// Counts the commands that wait for the writer, without keeping the service or the way to the writer alive.
+    pub fn waiting(&self) -> impl Fn() -> usize + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.0);
+        move || {
+            let Some(inner) = inner.upgrade() else {
+                return 0;
+            };
+            let queue = inner.queue.read();
+            queue.as_ref().map_or(0, QueueHandle::waiting)
+        }
+    }
+
     fn queue(&self) -> Result<QueueHandle, Error> {
         self.0
             .queue

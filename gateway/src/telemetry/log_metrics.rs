@@ -17,12 +17,19 @@ const PAGE_BYTES: u64 = 4096;
 #[derive(Default)]
 pub struct LogMetrics {
     reader: OnceLock<Reader>,
+    waiting: OnceLock<Box<dyn Fn() -> usize + Send + Sync>>,
 }
 
 impl LogMetrics {
     /// Tells where to read, once the log is open. Only the first call counts.
     pub fn open(&self, reader: Reader) {
         let _ = self.reader.set(reader);
+    }
+
+    /// Tells how to count the commands that wait for the writer. It must not keep the way to the writer open. Only the first
+    /// call counts.
+    pub fn count_waiting(&self, waiting: impl Fn() -> usize + Send + Sync + 'static) {
+        let _ = self.waiting.set(Box::new(waiting));
     }
 }
 
@@ -40,6 +47,15 @@ impl Collector for LogMetrics {
                 "resident_memory_bytes",
                 "Resident memory of the process.",
                 bytes,
+            )?;
+        }
+        if let Some(waiting) = self.waiting.get() {
+            let waiting = u64::try_from(waiting()).unwrap_or(u64::MAX);
+            gauge(
+                &mut encoder,
+                "writer_waiting_commands",
+                "Commands that wait.",
+                waiting,
             )?;
         }
         let Some(reader) = self.reader.get() else {

@@ -29,6 +29,7 @@ async fn health_and_metrics_have_a_listener_of_their_own() {
         "waybill_auth_failures_total{reason=\"token-malformed\"} 1",
         "waybill_http_requests_total{route=\"/manager/send_msg\",status=\"4xx\"} 1",
         "waybill_ledger_durable_position ",
+        "waybill_writer_waiting_commands 0",
         "waybill_resident_memory_bytes ",
     ] {
         assert!(
