@@ -127,6 +127,9 @@ pub fn judge(ledger: &dyn Ledger, last: &Tail, mark: Option<Mark>) -> Result<Ver
             "the process ended in the middle of a flush".to_owned(),
         ));
     };
+    if applied.position.0 == 0 {
+        return Ok(Verdict::Rebuild("they have applied nothing".to_owned()));
+    }
     let Some(bytes) = ledger.record(applied.position)? else {
         return Err(OpenError::Store(StoreError::corrupt(
             "ledger",

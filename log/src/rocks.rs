@@ -33,11 +33,24 @@ fn must_be_there(store: &'static str, path: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// What RocksDB says when it cannot open a database. Files that are missing or not what they should be are damage, whatever
+/// RocksDB calls it; everything else lies elsewhere (no space, no permission, in use).
+fn not_opened(store: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
+    use rocksdb::ErrorKind::{Corruption, IOError, InvalidArgument, NotSupported};
+    move |error| match error.kind() {
+        Corruption | InvalidArgument | NotSupported => damaged(store, error),
+        IOError if error.as_ref().contains("No such file") => damaged(store, error),
+        _ => failed(store)(error),
+    }
+}
+
+fn damaged(store: &'static str, error: rocksdb::Error) -> StoreError {
+    StoreError::corrupt(store, "the place RocksDB names", error.into_string())
+}
+
 fn failed(store: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
     move |error| match error.kind() {
-        rocksdb::ErrorKind::Corruption => {
-            StoreError::corrupt(store, "the place RocksDB names", error.into_string())
-        }
+        rocksdb::ErrorKind::Corruption => damaged(store, error),
         _ => StoreError::Failed {
             store,
             reason: error.into_string(),

@@ -169,6 +169,27 @@ fn what_was_read_before_a_change_is_not_remembered_after_it() {
     small.remember(CACHED, &keys[0], &value(1), before);
     assert!(!holds(&small, &keys[0]), "the old value was believed");
 
+    // It was appended since somebody found that it was not there, also when it has made room again.
+    let small = table(1);
+    let keys = neighbours(&small, CACHED, 2);
+    let before = ticket(&small, &keys[0]);
+    small.appended(CACHED, &keys[0], value(1));
+    small.remember_absent(CACHED, &keys[0], before);
+    assert_eq!(small.get(CACHED, &keys[0]), Hit::Row(value(1)));
+    remember(&small, CACHED, &keys[1], &value(1));
+    assert!(!holds(&small, &keys[0]));
+    small.remember_absent(CACHED, &keys[0], before);
+    assert!(
+        !holds(&small, &keys[0]),
+        "a row that is there was believed absent"
+    );
+    // Known to be absent, and then appended.
+    let now = ticket(&small, &keys[0]);
+    small.remember_absent(CACHED, &keys[0], now);
+    assert_eq!(small.get(CACHED, &keys[0]), Hit::Deleted);
+    small.appended(CACHED, &keys[0], value(2));
+    assert_eq!(small.get(CACHED, &keys[0]), Hit::Row(value(2)));
+
     // It was deleted, and the deletion was written.
     let small = table(1);
     let before = ticket(&small, &keys[0]);
@@ -221,18 +242,23 @@ enum Act {
     BeginRead(u8),
     EndRead,
     Change(u8, Option<u64>),
+    /// The writer writes a row that never was to the database, and then tells the table.
+    BeginAppend(u8, u64),
+    EndAppend,
     BeginFlush,
     EndFlush,
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let key = 0..40_u8;
+    let (key, key_to_append) = (0..40_u8, 20..40_u8);
     let act = prop_oneof![
         4 => key.clone().prop_map(Act::Read),
         3 => key.clone().prop_map(Act::BeginRead),
         3 => Just(Act::EndRead),
         6 => (key, proptest::option::weighted(0.8, 1..1000_u64))
             .prop_map(|(key, value)| Act::Change(key, value)),
+        3 => (key_to_append, 1..1000_u64).prop_map(|(key, value)| Act::BeginAppend(key, value)),
+        3 => Just(Act::EndAppend),
         1 => Just(Act::BeginFlush),
         1 => Just(Act::EndFlush),
     ];
@@ -244,8 +270,11 @@ struct Over {
     table: HotTable,
     database: BTreeMap<Key, Value>,
     truth: BTreeMap<Key, Value>,
-    reading: Vec<(Key, Value, Ticket)>,
+    reading: Vec<(Key, Option<Value>, Ticket)>,
     flushing: Option<Vec<DirtyRow>>,
+    appending: Option<(Key, Value)>,
+    /// Rows that were there once: a row is appended only once.
+    known: BTreeMap<Key, ()>,
 }
 
 impl Over {
@@ -255,11 +284,23 @@ impl Over {
             Hit::Deleted => None,
             Hit::Miss(ticket) => {
                 let value = self.database.get(key).cloned();
-                if let Some(value) = &value {
-                    self.table.remember(CACHED, key, value, ticket);
-                }
+                self.remember(key, value.as_ref(), ticket);
                 value
             }
+        }
+    }
+
+    fn remember(&self, key: &Key, value: Option<&Value>, ticket: Ticket) {
+        match value {
+            Some(value) => self.table.remember(CACHED, key, value, ticket),
+            None => self.table.remember_absent(CACHED, key, ticket),
+        }
+    }
+
+    fn end_append(&mut self) {
+        if let Some((key, value)) = self.appending.take() {
+            self.table.appended(CACHED, &key, value.clone());
+            self.truth.insert(key, value);
         }
     }
 
@@ -267,24 +308,40 @@ impl Over {
         match act {
             Act::Read(n) => {
                 let key = &keys[usize::from(*n)];
-                assert_eq!(self.read(key).as_ref(), self.truth.get(key), "{key:?}");
+                let found = self.read(key);
+                match &self.appending {
+                    // Not told yet: it may be seen, or not.
+                    Some((appending, value)) if appending == key => {
+                        assert!(found.is_none() || found.as_ref() == Some(value));
+                    }
+                    _ => assert_eq!(found.as_ref(), self.truth.get(key), "{key:?}"),
+                }
             }
             Act::BeginRead(n) => {
                 let key = keys[usize::from(*n)];
-                if let (Hit::Miss(ticket), Some(value)) =
-                    (self.table.get(CACHED, &key), self.database.get(&key))
-                {
-                    self.reading.push((key, value.clone(), ticket));
+                if let Hit::Miss(ticket) = self.table.get(CACHED, &key) {
+                    let value = self.database.get(&key).cloned();
+                    self.reading.push((key, value, ticket));
                 }
             }
             Act::EndRead => {
                 if !self.reading.is_empty() {
                     let (key, value, ticket) = self.reading.remove(0);
-                    self.table.remember(CACHED, &key, &value, ticket);
+                    self.remember(&key, value.as_ref(), ticket);
                 }
             }
-            Act::Change(n, new) => {
+            Act::BeginAppend(n, new) => {
                 let key = keys[usize::from(*n)];
+                if self.appending.is_none() && self.known.insert(key, ()).is_none() {
+                    self.database.insert(key, value(*new));
+                    self.appending = Some((key, value(*new)));
+                }
+            }
+            Act::EndAppend => self.end_append(),
+            Act::Change(n, new) => {
+                self.end_append();
+                let key = keys[usize::from(*n)];
+                self.known.insert(key, ());
                 self.table.change(CACHED, &key, new.map(value));
                 self.truth.remove(&key);
                 self.truth.extend(new.map(|new| (key, value(new))));
@@ -322,13 +379,15 @@ proptest! {
             truth: BTreeMap::new(),
             reading: Vec::new(),
             flushing: None,
+            appending: None,
+            known: BTreeMap::new(),
         };
         for act in &acts {
             over.act(&keys, act);
         }
-        over.act(&keys, &Act::EndFlush);
-        over.act(&keys, &Act::BeginFlush);
-        over.act(&keys, &Act::EndFlush);
+        for act in [Act::EndAppend, Act::EndFlush, Act::BeginFlush, Act::EndFlush] {
+            over.act(&keys, &act);
+        }
         prop_assert_eq!(&over.database, &over.truth, "what is flushed is everything");
         for key in &keys {
             prop_assert_eq!(over.read(key), over.truth.get(key).cloned());

@@ -14,7 +14,7 @@ use waybill_core::rules::NewRecord;
 
 use super::options::Memory;
 use super::wal::{self, Verdict};
-use super::{Access, failed, must_be_there};
+use super::{Access, failed, must_be_there, not_opened};
 use crate::error::StoreError;
 use crate::store::{Bodies, Durability, Ledger, Stored, Visit};
 
@@ -42,6 +42,7 @@ impl RocksLedger {
     /// # Errors
     /// When the database is damaged or cannot be opened.
     pub fn open(path: &Path, memory: &Memory, access: Access) -> Result<Self, StoreError> {
+        check_begun(path)?;
         check_logs(path, access)?;
         let mut options = memory.ledger();
         let families =
@@ -55,7 +56,7 @@ impl RocksLedger {
             }
         };
         Ok(Self {
-            db: db.map_err(failed(STORE))?,
+            db: db.map_err(not_opened(STORE))?,
         })
     }
 
@@ -88,6 +89,29 @@ impl RocksLedger {
             .map(|value| Ok(value.map_err(failed(STORE))?.map(|value| value.to_vec())))
             .collect()
     }
+}
+
+/// Refuses a directory that has lost its `CURRENT` file: RocksDB would begin a new database in it and remove the tables of the
+/// old one.
+fn check_begun(path: &Path) -> Result<(), StoreError> {
+    let current = path.join("CURRENT");
+    if current.exists() || !path.exists() {
+        return Ok(());
+    }
+    let io = |error: std::io::Error| StoreError::Failed {
+        store: STORE,
+        reason: format!("{}: {error}", path.display()),
+    };
+    for entry in path.read_dir().map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        // Logs are begun after `CURRENT` is written, tables later still.
+        if name.as_encoded_bytes().ends_with(b".sst") || name.as_encoded_bytes().ends_with(b".log")
+        {
+            let reason = format!("it is missing, and there is a {}", name.display());
+            return Err(StoreError::corrupt(STORE, current.display(), reason));
+        }
+    }
+    Ok(())
 }
 
 /// Looks at the write-ahead logs before RocksDB does, which takes some damage for the end of a log and drops what follows, and

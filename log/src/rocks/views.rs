@@ -13,7 +13,7 @@ use waybill_core::id::{Epoch, Hash, Position};
 use waybill_core::state::{Effect, FAMILIES, Family, Key, Value};
 
 use super::options::Memory;
-use super::{Access, failed, must_be_there};
+use super::{Access, failed, must_be_there, not_opened};
 use crate::error::StoreError;
 use crate::store::{Applied, Mark, Views};
 
@@ -36,7 +36,8 @@ impl RocksViews {
     /// Opens the database.
     ///
     /// # Errors
-    /// When it is damaged or cannot be opened.
+    /// [`StoreError::Corrupt`] when it is damaged, or files of it are missing; [`StoreError::Failed`] when it cannot be opened for
+    /// a reason that lies elsewhere.
     pub fn open(path: &Path, memory: &Memory, access: Access) -> Result<Self, StoreError> {
         let mut options = memory.views();
         let families = FAMILIES
@@ -51,7 +52,7 @@ impl RocksViews {
             }
         };
         Ok(Self {
-            db: db.map_err(failed(STORE))?,
+            db: db.map_err(not_opened(STORE))?,
         })
     }
 

@@ -7,6 +7,7 @@ pub mod image;
 pub mod oracle;
 pub mod plan;
 pub mod rows;
+pub mod served;
 pub mod world;
 
 use std::path::{Path, PathBuf};
@@ -51,8 +52,13 @@ pub fn command(ask: Ask) -> Command {
 }
 
 pub fn found() -> Command {
+    found_as(5)
+}
+
+/// Begins one of several histories.
+pub fn found_as(history: u8) -> Command {
     command(Ask::Found {
-        epoch: Epoch::new(1, [5; 14]),
+        epoch: Epoch::new(1, [history; 14]),
         rules: 1,
     })
 }
@@ -117,6 +123,10 @@ impl Harness {
     }
 
     pub fn open_with(path: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::open_as(path, options, found())
+    }
+
+    pub fn open_as(path: &Path, options: Options, found: Command) -> Result<Self, OpenError> {
         let (log, queue) = Log::open(path, options, &mut |_, _| {})?;
         let harness = Self {
             path: path.to_owned(),
@@ -124,7 +134,7 @@ impl Harness {
             queue,
         };
         if harness.reader().durable() == Position(0) {
-            assert_eq!(harness.ask(found()), Ok(Outcome::Done));
+            assert_eq!(harness.ask(found), Ok(Outcome::Done));
         }
         Ok(harness)
     }
