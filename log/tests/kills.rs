@@ -68,7 +68,7 @@ fn batch(n: u64, next: u64) -> (Vec<NewRecord>, Vec<Position>) {
         bytes: vec![n as u8; 20 + (n * 31 % 3000) as usize],
         body: Some(vec![step as u8; 10 + (n * 17 % 5000) as usize]),
     });
-    let erased = if n % 3 == 0 {
+    let erased = if n.is_multiple_of(3) {
         vec![Position(next / 2)]
     } else {
         Vec::new()
