@@ -86,7 +86,7 @@ struct Cursor {
 pub(super) async fn cursor(service: &Service, call: &Call<'_>, user: &str, device: &str) -> Result {
     let principal = principal(service, call)?;
     let (user, device) = (segment(user)?, segment(device)?);
-    let Cursor { seq } = json(call)?;
+    let Cursor { seq } = json(service, call)?;
     let seq = service
         .acknowledge(&principal, Surface::NativeHttp, &user, &device, Seq(seq))
         .await?;

@@ -73,7 +73,7 @@ struct PushBody {
 pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     // The token first: who has none learns nothing of what would be accepted.
     let principal = principal(service, call)?;
-    let body: SendBody<'_> = json(call)?;
+    let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
     match send_body(service, call, &principal, body).await {
         Ok(sent) => answer(&encode::Sent::from(&sent)),

@@ -16,6 +16,7 @@ use super::call::{Answered, Call};
 use super::respond::{self, Body};
 use crate::auth::Principal;
 use crate::error::{Error, Kind, ProblemOptions};
+use crate::openim::go::scan;
 use crate::service::Service;
 use crate::telemetry::metrics::Route;
 
@@ -162,20 +163,27 @@ fn principal(service: &Service, call: &Call<'_>) -> Result<Arc<Principal>> {
     Ok(service.authenticate(token.trim())?)
 }
 
-/// Reads a body: one JSON value without unknown fields. What is kept as it is, is checked by whoever keeps it.
-fn json<'a, T: serde::Deserialize<'a>>(call: &Call<'a>) -> Result<T> {
+/// Reads a body: one JSON object without unknown fields. What is kept as it is, is checked by whoever keeps it.
+fn json<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Result<T> {
     let text = std::str::from_utf8(call.body)
         .map_err(|_| Error::new(Kind::Malformed, "the body is not UTF-8"))?;
-    serde_json::from_str(text).map_err(|error| {
-        // A wrong field may be met before the text turns out to be no JSON at all: that is said first.
-        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        let kind = if is_json {
-            Kind::InvalidField
-        } else {
-            Kind::Malformed
-        };
-        Error::new(kind, format!("the body: {error}")).into()
-    })
+    // A list of values would be taken for the fields in their order.
+    let is_object = text.trim_start().starts_with('{');
+    let wrong = match serde_json::from_str(text) {
+        Ok(body) if is_object => return Ok(body),
+        Ok(_) => "it must be a JSON object".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // A wrong field may be met before the text turns out to be no JSON at all, or too deep: that is said first.
+    let depth = usize::try_from(service.limits().json_depth).unwrap_or(usize::MAX);
+    let refused = match scan::first_value(text, depth) {
+        Ok(tape) if tape.root().text().len() == text.trim().len() => {
+            Error::new(Kind::InvalidField, format!("the body: {wrong}"))
+        }
+        Ok(_) => Error::new(Kind::Malformed, format!("the body: {wrong}")),
+        Err(error) => Error::new(Kind::Malformed, format!("the body: {error}")),
+    };
+    Err(refused.into())
 }
 
 /// The text of a path segment.

@@ -35,7 +35,7 @@ struct IssuedBody<'a> {
 /// `POST /v1/tokens`: for managers. A user who was never seen becomes known by this.
 pub(super) async fn issue(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
-    let body: IssueBody = json(call)?;
+    let body: IssueBody = json(service, call)?;
     service.may_issue_for(&principal, &body.user)?;
     let issued = service
         .issue_token(
