@@ -10,6 +10,9 @@ const SEND: &str = "/v1/messages";
 /// One mebibyte: the longest body that is taken.
 const MAX_BODY: usize = 1 << 20;
 
+/// The longest content that is taken.
+const MAX_CONTENT: usize = 64 * 1024;
+
 fn nested(levels: usize) -> String {
     format!("{}{}", "[".repeat(levels), "]".repeat(levels))
 }
@@ -59,13 +62,12 @@ fn deep_nesting_is_refused() {
         let v2 = v2_body()
             .to_string()
             .replace(r#"{"text":"good"}"#, &content);
-        target.refuses(
-            "deep content",
-            "POST",
-            SEND,
-            v1.as_bytes(),
-            (400, "malformed"),
-        );
+        let refusal = if content.len() > MAX_CONTENT {
+            (413, "content-too-large")
+        } else {
+            (400, "malformed")
+        };
+        target.refuses("deep content", "POST", SEND, v1.as_bytes(), refusal);
         let bare = nested(levels);
         target.refuses(
             "deep body",
