@@ -238,6 +238,11 @@ impl Service {
         for (pointer, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
             check(pointer, id)?;
         }
+        // A message is found again under one key: under two of them a retry with the other would double it.
+        if ids.iter().all(|(_, id)| !id.is_empty()) && outgoing.client_msg_id != outgoing.key {
+            let detail = "the Idempotency-Key and the clientMsgID differ: give one of them, or the same in both";
+            return Err(Error::at(Kind::InvalidField, "Idempotency-Key", detail));
+        }
         let texts = usize::try_from(self.limits().operation_id_bytes).unwrap_or(usize::MAX);
         let push = outgoing.offline_push.as_ref();
         let push = |field: fn(&OfflinePush) -> &String| push.map_or("", |push| field(push));

@@ -170,6 +170,15 @@ async fn a_key_finds_the_message_again_and_never_makes_a_second() {
         (422, "key-reused".to_owned())
     );
 
+    // Two keys that differ: a retry with either would not find what the other did.
+    let two_keys = send(&server, &server.admin, "another", &body).await;
+    assert_eq!(
+        (two_keys.status, two_keys.problem()),
+        (400, "invalid-field".to_owned())
+    );
+    let one_key = send(&server, &server.admin, "c1", &body).await;
+    assert_eq!(one_key.text(), first.text());
+
     // The same through the other surface is the same message.
     let v2 = json!({ "operationID": "o", "sendID": "openIM123456", "recvID": "u1", "contentType": 101,
                      "sessionType": 1, "content": { "text": "one" }, "clientMsgID": "c1" });
