@@ -7,9 +7,12 @@ PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/release
 DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
-QUICK_TESTS := arrows
+QUICK_TESTS := arrows bad_input shutdown snapshot kill
+# How often `make endure` kills the server and cuts its power.
+KILLS ?= 50
+CUTS ?= 20
 
-.PHONY: help run build build-all test check fmt clippy unit golden deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -17,6 +20,7 @@ help:
 	@echo "make run      install what the build needs, build, serve on $(DATA)"
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
+	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -65,6 +69,11 @@ test: setup-test
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory golden
 	@printf '\nevery check passed\n'
+
+endure: setup-test
+	@$(MAKE) --no-print-directory build-all
+	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
+	    $(CARGO) test --release --locked --workspace --test kill --test power -- --nocapture
 
 deny:
 	@command -v cargo-deny >/dev/null 2>&1 || { \

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use serde_json::json;
 use waybill_replay::progress::Bars;
+use waybill_replay::verify::Error;
 use waybill_replay::verify::{self, CANNOT_VERIFY, Options};
 
 use crate::args::{Replay, Verify};
@@ -21,7 +23,15 @@ fn verify(args: &Verify) -> Result<ExitCode, Failure> {
         ..Options::new(&args.data)
     };
     let report = verify::run(&options, &mut *Bars::on_stderr(args.json));
-    let report = report.map_err(Failure::with(CANNOT_VERIFY))?;
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            if args.json {
+                println!("{}", unknown(&error));
+            }
+            return Err(Failure::new(CANNOT_VERIFY, error));
+        }
+    };
     if args.json {
         println!(
             "{}",
@@ -31,4 +41,13 @@ fn verify(args: &Verify) -> Result<ExitCode, Failure> {
         print!("{report}");
     }
     Ok(ExitCode::from(report.verdict.exit_code()))
+}
+
+/// What a script is told when there is no report.
+fn unknown(error: &Error) -> serde_json::Value {
+    let reason = match error {
+        Error::Torn { .. } => "torn",
+        _ => "failed",
+    };
+    json!({ "verdict": "unknown", "reason": reason, "error": error.to_string() })
 }

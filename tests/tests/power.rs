@@ -22,6 +22,9 @@ const LONGEST_MS: u64 = 400;
 /// Longest time that a start is left alone before the power goes, in milliseconds.
 const LONGEST_START_MS: u64 = 300;
 
+/// Longest time that a sync takes, in milliseconds: so that cuts fall into syncs, and leave torn batches.
+const LONGEST_SYNC_MS: u64 = 8;
+
 /// Views that are flushed all the time, and hardly ever.
 const BUDGETS: [u64; 2] = [100, 50_000];
 
@@ -62,6 +65,8 @@ fn nothing_answered_is_lost_when_the_power_fails() {
         settle(&server, &book, &mut dice);
         server.verify_beside(sandbox.outside());
         let before = book.count();
+        let sync = Duration::from_millis(dice.up_to(LONGEST_SYNC_MS));
+        sandbox.fs.set_sync_delay(sync);
         let load = Load::start(&server, &book, Mix::default());
         book.wait_for(before + 1, PATIENCE);
         random_moment(&mut dice, LONGEST_MS);
@@ -69,6 +74,7 @@ fn nothing_answered_is_lost_when_the_power_fails() {
         sandbox.fs.power_off();
         server.kill();
         load.end();
+        sandbox.fs.set_sync_delay(Duration::ZERO);
         let survivors = survivors(round, &mut dice);
         let cut = sandbox.fs.power_on(survivors).unwrap();
         bytes_lost += cut.bytes_lost;

@@ -11,6 +11,9 @@ use crate::dice::Dice;
 /// Answered messages that are asked for again each time.
 const ASKED_AGAIN: u64 = 40;
 
+/// Entries of a page over QUIC.
+const PAGE: u32 = 1_000;
+
 /// Sends every unanswered message again with its key, asks some answered ones again, and compares the logs.
 ///
 /// # Panics
@@ -27,13 +30,45 @@ pub fn settle(server: &Server, book: &Book, dice: &mut Dice) {
         let (message, _) = &all[all.len() - 1 - back.min(all.len() - 1)];
         book.answered(*message, callers.ask(*message, server));
     }
-    let differences = differences(book, &logs(server));
+    let logs = logs(server);
+    let differences = differences(book, &logs);
     assert!(
         differences.is_empty(),
         "{}\n{}",
         differences.join("\n"),
         server.report()
     );
+    compare_over_quic(server, &logs);
+}
+
+/// Every log must be the same over QUIC as it was over HTTP.
+fn compare_over_quic(server: &Server, logs: &Logs) {
+    let quic = server.connect_quic();
+    for (user, log) in logs {
+        let mut rest = log.as_slice();
+        let mut after = 0;
+        loop {
+            let page = quic.pull(user, after, PAGE).expect("a page over QUIC");
+            assert!(
+                page.entries.len() <= rest.len(),
+                "{user} has more over QUIC"
+            );
+            let (now, later) = rest.split_at(page.entries.len());
+            for (entry, http) in page.entries.iter().zip(now) {
+                after += 1;
+                let message = entry.as_message().expect("a message").expect("its bytes");
+                let content: serde_json::Value =
+                    serde_json::from_slice(&message.content).expect("JSON");
+                assert_eq!(entry.seq.0, after, "the log of {user} over QUIC");
+                assert_eq!(content, http["content"], "{user}, {after}");
+            }
+            rest = later;
+            if !page.head.more {
+                break;
+            }
+        }
+        assert!(rest.is_empty(), "{user} has less over QUIC, after {after}");
+    }
 }
 
 /// What was answered and is not there any more. Changes nothing.
