@@ -162,7 +162,7 @@ pub struct Pull {
     /// SHA-256 of the server's QUIC certificate [default: what --data/secrets/quic.fingerprint says].
     #[arg(long, value_name = "HEX")]
     pub fingerprint: Option<String>,
-    /// The way to the server. With --token, the token is the user's own; else one is issued for the user.
+    /// The way to the server. The token must be the user's own or a manager's.
     #[command(flatten)]
     pub server: Server,
     /// Print each entry as a line of JSON.

@@ -48,15 +48,6 @@ impl Api {
         })
     }
 
-    /// The same way with another token.
-    pub fn with_token(&self, token: String) -> Self {
-        Self {
-            client: self.client.clone(),
-            base: self.base.clone(),
-            token,
-        }
-    }
-
     /// The token in use.
     pub fn token(&self) -> &str {
         &self.token

@@ -1,4 +1,4 @@
-//! `waybill pull`: a user's log, over HTTP or QUIC.
+//! `waybill pull`: a user's log, over HTTP or QUIC. It writes nothing: without a token of its own it reads as the manager.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use waybill_client::{Connector, Fingerprint, Identity, Trust};
 use waybill_core::id::Seq;
 use waybill_core::wire::{Entry, Page, Place};
 
-use super::{FINGERPRINT_FILE, token};
+use super::FINGERPRINT_FILE;
 use crate::args::Pull;
 use crate::http::{Api, block_on, segment};
 use crate::output::{Failure, REFUSED, USAGE};
@@ -17,21 +17,10 @@ use crate::output::{Failure, REFUSED, USAGE};
 const PAGE: u32 = 200;
 /// How long the server may hold a poll open, in seconds.
 const WAIT_SECONDS: u32 = 25;
-/// Platform of the tokens issued here: 7, Linux.
-const PLATFORM: u8 = 7;
-/// Life of the tokens issued here, in seconds.
-const TOKEN_SECONDS: u64 = 12 * 3600;
 
 pub fn run(args: &Pull) -> Result<ExitCode, Failure> {
     let api = Api::new(&args.server)?;
     block_on(async {
-        let api = match args.server.token {
-            Some(_) => api,
-            None => {
-                let answer = token::issue(&api, &args.user, PLATFORM, Some(TOKEN_SECONDS)).await?;
-                api.with_token(token::text(&answer)?.to_owned())
-            }
-        };
         if args.quic {
             over_quic(args, &api).await
         } else {
@@ -85,7 +74,7 @@ async fn over_quic(args: &Pull, api: &Api) -> Result<(), Failure> {
     let mut after = args.after;
     if args.follow {
         let mut tail = connection
-            .tail("", Seq(after))
+            .tail(&args.user, Seq(after))
             .await
             .map_err(Failure::with(REFUSED))?;
         loop {
@@ -95,7 +84,7 @@ async fn over_quic(args: &Pull, api: &Api) -> Result<(), Failure> {
     }
     loop {
         let page = connection
-            .pull("", Seq(after), PAGE)
+            .pull(&args.user, Seq(after), PAGE)
             .await
             .map_err(Failure::with(REFUSED))?;
         take(args, &mut after, &page)?;

@@ -129,7 +129,10 @@ fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 /// What is printed once the server serves: addresses, the admin token's place, and a curl line that works as it stands.
 fn greeting(started: &Started, manager: &str, opened: bool, began: Instant) -> String {
     let scheme = if started.tls { "https" } else { "http" };
-    let token = started.admin_token.display();
+    // The line is used in another terminal, which may stand elsewhere.
+    let token = std::path::absolute(&started.admin_token);
+    let token = token.as_ref().unwrap_or(&started.admin_token).display();
+    let quoted = format!("'{}'", token.to_string().replace('\'', r"'\''"));
     let mut out = format!(
         "waybill serves after {:.1} s\n",
         began.elapsed().as_secs_f64()
@@ -152,7 +155,7 @@ fn greeting(started: &Started, manager: &str, opened: bool, began: Instant) -> S
         let _ = write!(
             out,
             "\nSend a first notice:\n\n  \
-             curl -sS{insecure} {scheme}://{address}/manager/send_msg -H \"token: $(cat {token})\" -d '{}'\n\n",
+             curl -sS{insecure} {scheme}://{address}/manager/send_msg -H \"token: $(cat {quoted})\" -d '{}'\n\n",
             first_notice(manager)
         );
     }

@@ -20,7 +20,7 @@ pub fn run(args: &Token) -> Result<ExitCode, Failure> {
 }
 
 /// Asks for a token.
-pub async fn issue(
+async fn issue(
     api: &Api,
     user: &str,
     platform: u8,
@@ -34,7 +34,7 @@ pub async fn issue(
 }
 
 /// The token in an answer.
-pub fn text(answer: &Value) -> Result<&str, Failure> {
+fn text(answer: &Value) -> Result<&str, Failure> {
     let token = answer.get("token").and_then(Value::as_str);
     token.ok_or_else(|| Failure::new(REFUSED, "the server's answer holds no token"))
 }

@@ -221,7 +221,8 @@ fn an_account_may_have_its_operation_ids_taken_as_keys() {
 #[test]
 fn the_printed_curl_line_works_as_printed() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path());
+    // A place that a shell reads otherwise unless it is quoted.
+    let server = Server::start(&directory.path().join("it's here"));
     let line = server.printed("curl ");
     let mut shell = Command::new("sh");
     let ran = run(shell.arg("-c").arg(&line).current_dir("/")).well();
@@ -304,6 +305,11 @@ fn the_command_line_sends_and_pulls_the_same_over_http_and_quic() {
         };
         assert_eq!(of(&by_quic), of(&by_http), "{field}");
     }
+    // Pulling writes nothing: nobody becomes known by it.
+    let nobody = command(&["pull", "--json", "--user", "nobody"]);
+    assert_ne!(nobody.code, Some(0), "{nobody:?}");
+    assert_eq!(Api::admin(&server).log_if_any("nobody"), None);
+
     let rest = command(&["pull", "--json", "--user", "ann", "--after", "2"])
         .well()
         .json_lines();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use waybill_tests::harness::{
-    Book, Http, Load, Mix, PATIENCE, Response, Server, dice, settle, verify,
+    Book, Http, Load, Mix, PATIENCE, Response, Server, dice, report, settle, verify,
 };
 
 fn take(server: &Server) -> Response {
@@ -32,6 +32,20 @@ fn snapshots_under_load_verify_clean() {
     load.finish();
     assert_eq!(book.refusals(), Vec::<String>::new());
     settle(&server, &book, &mut dice);
+    server.stop();
+    verify(&data, directory.path());
+}
+
+#[test]
+fn a_directory_in_use_is_not_verified_and_a_script_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&data);
+    let (code, report) = report(&data, directory.path());
+    assert_eq!(code, Some(2), "{report}");
+    assert_eq!(report["verdict"], "unknown");
+    assert_eq!(report["reason"], "failed");
+    assert!(!report["error"].as_str().unwrap().is_empty());
     server.stop();
     verify(&data, directory.path());
 }
