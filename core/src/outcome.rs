@@ -102,6 +102,19 @@ pub enum StateError {
         /// What is wrong.
         error: RecordError,
     },
+    /// The ledger was last written under rules that this program does not have.
+    #[error(
+        "the ledger is under rules version {found} from record {position} on; this program knows versions up to {known}: use a Waybill \
+         that knows version {found}"
+    )]
+    UnknownRules {
+        /// The first record that needs them.
+        position: Position,
+        /// Their version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
     /// A record does not follow from those before it.
     #[error("record {position} does not follow from the records before it: {reason}")]
     Impossible {

@@ -121,12 +121,7 @@ pub fn take<S: State>(
             Ask::Found { .. } => Refusal::BadRules,
             _ => Refusal::NotFounded,
         }),
-        (_, position) => {
-            return Err(StateError::Impossible {
-                position,
-                reason: "its rules version is unknown",
-            });
-        }
+        (found, position) => return Err(unknown_rules(position.next(), found)),
     };
     let (drafts, outcome) = match decision {
         Decision::Facts(drafts, outcome) => (drafts, outcome),
@@ -208,7 +203,7 @@ pub fn fold<S: State>(
     };
     let applied = match rules {
         1 => v1::apply(state, record, &leaf)?,
-        _ => return Err(impossible("its rules version is unknown to this program")),
+        found => return Err(unknown_rules(position, found)),
     };
     if record.commitment.is_some() && v1::is_joined(&record.fact) {
         let body = stored.map(body::decode_stored).transpose();
@@ -242,6 +237,27 @@ pub fn find_user_entry<S: State>(
     position: Position,
 ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
     v1::find_user_entry(state, user, position)
+}
+
+/// Checks that the next command can be decided: that this program has the rules in force. To be asked before a ledger is
+/// served, because it may have been written to by a newer program.
+///
+/// # Errors
+/// [`StateError::UnknownRules`] when it has not; and when the state cannot be read.
+pub fn check_in_force<S: State>(state: &S, tail: &Tail) -> Result<(), StateError> {
+    let found = stored_rules(state)?;
+    if tail.position.0 == 0 || is_known(found) {
+        return Ok(());
+    }
+    Err(unknown_rules(tail.position.next(), found))
+}
+
+fn unknown_rules(position: Position, found: u32) -> StateError {
+    StateError::UnknownRules {
+        position,
+        found,
+        known: RULES_VERSION,
+    }
 }
 
 /// Whether this program has such rules.

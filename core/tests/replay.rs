@@ -348,10 +348,6 @@ fn a_fold_refuses_what_cannot_follow() {
         epoch: cast::epoch(),
         rules: 1,
     };
-    let unknown = Fact::Genesis {
-        epoch: cast::epoch(),
-        rules: 2,
-    };
     let policy = Fact::PolicyChanged(waybill_core::policy::Policy::default());
     let erasure = Fact::BodyErased {
         position: Position(7),
@@ -366,14 +362,6 @@ fn a_fold_refuses_what_cannot_follow() {
             0,
             false,
             Some("a ledger begins with one genesis, and only there"),
-        ),
-        (
-            1,
-            10,
-            unknown,
-            0,
-            false,
-            Some("its rules version is unknown to this program"),
         ),
         (
             2,
@@ -445,4 +433,78 @@ fn a_fold_refuses_what_cannot_follow() {
             (result, expected) => panic!("{result:?} instead of {expected:?}"),
         }
     }
+}
+
+/// A newer program has put rules in force that this one does not have: it says so, and changes nothing.
+#[test]
+fn a_ledger_under_newer_rules_is_refused_by_name() {
+    let mut state = MapState::default();
+    let mut tail = Tail::EMPTY;
+    let record = |position, fact| {
+        Record::new(
+            Position(position),
+            Time(10),
+            UserNo(0),
+            Surface::Server,
+            fact,
+            None,
+        )
+    };
+    let genesis = Fact::Genesis {
+        epoch: cast::epoch(),
+        rules: 1,
+    };
+    for record in [
+        record(1, genesis),
+        record(2, Fact::RulesChanged { rules: 9 }),
+    ] {
+        assert_eq!(rules::check_in_force(&state, &tail).ok(), Some(()));
+        let mut overlay = Overlay::new(&state);
+        let bytes = record.encode().unwrap();
+        rules::fold(&mut overlay, &mut tail, &record, &bytes, None).unwrap();
+        let effects = overlay.take_effects();
+        state.apply(effects);
+    }
+    let refused = |error| match error {
+        StateError::UnknownRules {
+            position,
+            found,
+            known,
+        } => assert_eq!((position, found, known), (Position(3), 9, 1)),
+        other => panic!("{other:?}"),
+    };
+    refused(rules::check_in_force(&state, &tail).unwrap_err());
+    let before = (state.clone(), tail);
+    let mut overlay = Overlay::new(&state);
+    let born_so = record(
+        1,
+        Fact::Genesis {
+            epoch: cast::epoch(),
+            rules: 2,
+        },
+    );
+    let bytes = born_so.encode().unwrap();
+    let mut none = Tail::EMPTY;
+    let error = rules::fold(&mut overlay, &mut none, &born_so, &bytes, None);
+    assert!(
+        matches!(error, Err(StateError::UnknownRules { found: 2, .. })),
+        "{error:?}"
+    );
+    let mut overlay = Overlay::new(&state);
+    let next = record(3, Fact::RulesChanged { rules: 10 });
+    let bytes = next.encode().unwrap();
+    refused(rules::fold(&mut overlay, &mut tail, &next, &bytes, None).unwrap_err());
+    let command = Command {
+        by: UserNo(0),
+        surface: Surface::Server,
+        ask: Ask::ChangeRules { rules: 10 },
+    };
+    let stamped = Stamped {
+        time: Time(11),
+        command,
+    };
+    let mut overlay = Overlay::new(&state);
+    refused(rules::take(&mut overlay, &mut tail, &stamped).unwrap_err());
+    drop(overlay);
+    assert_eq!((state, tail), before);
 }

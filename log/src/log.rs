@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, TrySendError, bounded};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use waybill_core::id::Position;
@@ -154,6 +154,7 @@ impl Log {
             directory,
             memory,
         } = start;
+        waybill_core::rules::check_in_force(&store, &tail)?;
         let epoch = recovery::stored_epoch(&store)?;
         let shared = Arc::new(Shared {
             store,
@@ -283,12 +284,19 @@ impl ControlHandle {
         &self,
         control: impl FnOnce(Sender<Result<Position, StoreError>>) -> Control,
     ) -> Result<Position, StoreError> {
-        let gone = || StoreError::Failed {
+        let failed = |reason: &str| StoreError::Failed {
             store: "writer",
-            reason: "it has stopped".to_owned(),
+            reason: reason.to_owned(),
         };
+        let gone = || failed("it has stopped");
         let (done, result) = bounded(1);
-        self.control.try_send(control(done)).map_err(|_| gone())?;
+        match self.control.try_send(control(done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(failed("too many copies and flushes wait; try again later"));
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+        }
         loop {
             // Work that was handed in too late to be done stays in the channel as long as there are handles to it.
             match result.recv_timeout(CONTROL_WAIT) {
