@@ -67,7 +67,12 @@ pub fn check_object(
     };
     check_size(object.text(), max_bytes)?;
     if unusual {
-        check_portable(object)?;
+        // Escapes stand in strings only, so one look at the text finds them in keys and values alike.
+        if has_half_pair(object.text()) {
+            let what = "the content holds half of a surrogate pair";
+            return Err(Error::at(Kind::ContentShape, "/content", what));
+        }
+        check_numbers(object)?;
     }
     let decoded = weak::decode(object, element).map_err(|error| match error {
         ContentError::Types(text) => Error::at(Kind::ContentShape, "/content", text),
@@ -107,26 +112,19 @@ fn has_text(object: Value<'_, '_>) -> bool {
     matches!(text.map(|(_, value)| value.raw()), Some(Raw::String(text)) if !text.is_empty())
 }
 
-/// Refuses what is JSON by its grammar and yet stops many readers: half of a surrogate pair, and numbers beyond the range
-/// of a double. One such message would block every later one of its receiver.
-fn check_portable(value: Value<'_, '_>) -> Result<(), Error> {
-    let fault = |what: &'static str| Err(Error::at(Kind::ContentShape, "/content", what));
+/// Refuses numbers beyond the range of a double: JSON by their grammar, they stop many readers, and one such message would
+/// block every later one of its receiver. So would half of a surrogate pair.
+fn check_numbers(value: Value<'_, '_>) -> Result<(), Error> {
     match value.raw() {
-        Raw::Null | Raw::Bool(_) => Ok(()),
-        Raw::Number(number) if number.parse::<f64>().is_ok_and(f64::is_finite) => Ok(()),
-        Raw::Number(_) => fault("the content holds a number that is too large"),
-        Raw::String(text) if has_half_pair(text) => {
-            fault("the content holds half of a surrogate pair")
+        Raw::Number(number) if !number.parse::<f64>().is_ok_and(f64::is_finite) => {
+            let what = "the content holds a number that is too large";
+            Err(Error::at(Kind::ContentShape, "/content", what))
         }
-        Raw::String(_) => Ok(()),
-        Raw::Array => value.elements().try_for_each(check_portable),
-        Raw::Object => value.members().try_for_each(|(key, member)| {
-            // A key with an escape that stands for no character was read as U+FFFD.
-            if key.contains(char::REPLACEMENT_CHARACTER) && has_half_pair(value.text()) {
-                return fault("the content holds half of a surrogate pair");
-            }
-            check_portable(member)
-        }),
+        Raw::Null | Raw::Bool(_) | Raw::Number(_) | Raw::String(_) => Ok(()),
+        Raw::Array => value.elements().try_for_each(check_numbers),
+        Raw::Object => value
+            .members()
+            .try_for_each(|(_, member)| check_numbers(member)),
     }
 }
 

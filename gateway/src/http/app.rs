@@ -73,12 +73,21 @@ impl Handler for App {
     }
 }
 
+/// Most bytes of an operationID in a line of the log: a refused request may have one of any length.
+const LOGGED_BYTES: usize = 128;
+
+fn beginning(text: &str) -> &str {
+    let most = text.len().min(LOGGED_BYTES);
+    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
 /// One line for each request, without what it said: failures of ours as warnings, refusals as information, the rest for
 /// whoever looks closely.
 fn say(answered: &Answered, status: u16, took: Duration, peer: SocketAddr) {
     let route = answered.route.name();
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let operation_id = answered.operation_id.as_str();
+    let operation_id = beginning(&answered.operation_id);
     match answered.kind.map(|kind| kind.row()) {
         Some(row) if row.http >= 500 => {
             warn!(route, status, took_us, operation_id, %peer, error = row.slug, "request failed");
@@ -87,5 +96,16 @@ fn say(answered: &Answered, status: u16, took: Duration, peer: SocketAddr) {
             info!(route, status, took_us, operation_id, %peer, error = row.slug, "request refused");
         }
         None => debug!(route, status, took_us, operation_id, %peer, "request answered"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_operation_id_is_cut_between_characters() {
+        assert_eq!(beginning("op"), "op");
+        assert_eq!(beginning(&"号".repeat(100)), "号".repeat(LOGGED_BYTES / 3));
     }
 }

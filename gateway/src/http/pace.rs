@@ -52,7 +52,7 @@ pub struct Paced<S> {
     stream: S,
     requests: Arc<Requests>,
     patience: Patience,
-    /// HTTP/2 keeps connections open without requests, and finds dead peers by its own pings.
+    /// HTTP/2 keeps connections open between requests, and finds dead peers by its own pings.
     multiplexed: bool,
     /// How many requests had begun when the current wait for a head began.
     seen: u64,
@@ -103,10 +103,14 @@ impl<S> Paced<S> {
 
     /// Until when the peer must have sent more.
     fn read_deadline(&mut self) -> Option<Instant> {
-        if self.multiplexed || self.requests.running.load(Ordering::Relaxed) > 0 {
+        if self.requests.running.load(Ordering::Relaxed) > 0 {
             return None;
         }
         self.notice_requests();
+        // Pings begin with the first request: until then nobody else would notice a peer that goes silent.
+        if self.multiplexed && self.seen > 0 {
+            return None;
+        }
         Some(match self.head_since {
             Some(since) => since + self.patience.head,
             None if self.seen == 0 => self.waiting_since + self.patience.head,
@@ -269,10 +273,21 @@ mod tests {
         assert_eq!(stream.read_deadline(), None);
         drop(running);
         assert!(stream.read_deadline().is_some());
-        let (mut near, mut stream, _) = paced(SHORT, SHORT);
+        let (mut near, mut stream, requests) = paced(SHORT, SHORT);
         near.write_all(b"PRI * HTTP/2.0").await.unwrap();
         assert_eq!(stream.read(&mut [0; 32]).await.unwrap(), 14);
+        drop(requests.begin());
         assert_eq!(stream.read_deadline(), None);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_announces_http2_and_says_no_more_is_given_up() {
+        for preface in [&b"PRI"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let (mut near, mut stream, _) = paced(SHORT, LONG);
+            near.write_all(preface).await.unwrap();
+            assert_eq!(stream.read(&mut [0; 32]).await.unwrap(), preface.len());
+            times_out(&mut stream).await;
+        }
     }
 
     #[tokio::test]
