@@ -31,10 +31,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 missing=
 { has cc && has g++; } || missing="$missing build-essential"
 has_libclang || missing="$missing libclang-dev"
+# The server prints a curl line, which a new user runs, and so does a test.
+has curl || missing="$missing curl"
 if [ "$want" = test ]; then
     has python3 || missing="$missing python3"
-    # A test runs the printed curl line as a new user would.
-    has curl || missing="$missing curl"
     has fusermount3 || missing="$missing fuse3"
 fi
 
