@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("waybill: {failure}");
+            output::complain(&failure);
             failure.code()
         }
     }

@@ -1,6 +1,7 @@
-//! Exit codes, and what is printed when a command fails.
+//! Exit codes, what is printed, and what is said when a command fails. It knows no command.
 
 use std::fmt;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 /// The command line, the configuration or the environment does not allow it.
@@ -42,5 +43,75 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// Whether anybody still reads what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reader {
+    /// It was written.
+    There,
+    /// The other end of the pipe is closed, as `head` does once it has enough. That is no failure.
+    Gone,
+}
+
+/// Prints a text to standard output, as it is.
+///
+/// # Errors
+/// When it cannot be written, for another reason than that nobody reads it.
+pub fn print(text: impl fmt::Display) -> Result<Reader, Failure> {
+    write_to(&mut io::stdout().lock(), &text)
+}
+
+/// Prints a line to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_line(line: impl fmt::Display) -> Result<Reader, Failure> {
+    print(format_args!("{line}\n"))
+}
+
+/// Says on standard error why a command failed. When that is closed too, only the exit code tells.
+pub fn complain(failure: &Failure) {
+    let _ = writeln!(io::stderr().lock(), "waybill: {failure}");
+}
+
+fn write_to(out: &mut impl Write, text: &impl fmt::Display) -> Result<Reader, Failure> {
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::new(USAGE, format!("standard output: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind, Write};
+
+    use super::{Reader, write_to};
+
+    /// Fails with this.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is_one() {
+        let mut out = Vec::new();
+        assert!(matches!(write_to(&mut out, &"text"), Ok(Reader::There)));
+        assert_eq!(out, b"text");
+        let gone = write_to(&mut Broken(ErrorKind::BrokenPipe), &"text");
+        assert!(matches!(gone, Ok(Reader::Gone)), "{gone:?}");
+        let full = write_to(&mut Broken(ErrorKind::StorageFull), &"text");
+        assert!(full.is_err(), "{full:?}");
     }
 }

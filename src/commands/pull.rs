@@ -11,7 +11,7 @@ use waybill_core::wire::{Entry, Page, Place};
 use super::FINGERPRINT_FILE;
 use crate::args::Pull;
 use crate::http::{Api, block_on, segment};
-use crate::output::{Failure, REFUSED, USAGE};
+use crate::output::{Failure, REFUSED, Reader, USAGE, print_line};
 
 /// Entries asked for at a time.
 const PAGE: u32 = 200;
@@ -48,7 +48,9 @@ async fn over_http(args: &Pull, api: &Api) -> Result<(), Failure> {
             let entry: Value = serde_json::from_str(raw.get()).map_err(Failure::with(REFUSED))?;
             let seq = entry.get("seq").and_then(Value::as_u64).unwrap_or_default();
             advance(&mut after, seq)?;
-            print(args, raw.get(), &entry);
+            if print(args, raw.get(), &entry)? == Reader::Gone {
+                return Ok(());
+            }
         }
         if !page.more && !args.follow {
             return Ok(());
@@ -79,7 +81,10 @@ async fn over_quic(args: &Pull, api: &Api) -> Result<(), Failure> {
             .map_err(Failure::with(REFUSED))?;
         loop {
             let page = tail.next().await.map_err(Failure::with(REFUSED))?;
-            take(args, &mut after, &page)?;
+            if take(args, &mut after, &page)? == Reader::Gone {
+                connection.close().await;
+                return Ok(());
+            }
         }
     }
     loop {
@@ -87,8 +92,8 @@ async fn over_quic(args: &Pull, api: &Api) -> Result<(), Failure> {
             .pull(&args.user, Seq(after), PAGE)
             .await
             .map_err(Failure::with(REFUSED))?;
-        take(args, &mut after, &page)?;
-        if !page.head.more {
+        let reader = take(args, &mut after, &page)?;
+        if reader == Reader::Gone || !page.head.more {
             connection.close().await;
             return Ok(());
         }
@@ -112,15 +117,17 @@ fn fingerprint(args: &Pull) -> Result<Fingerprint, Failure> {
     text.trim().parse().map_err(Failure::with(USAGE))
 }
 
-fn take(args: &Pull, after: &mut u64, page: &Page) -> Result<(), Failure> {
+fn take(args: &Pull, after: &mut u64, page: &Page) -> Result<Reader, Failure> {
     for entry in &page.entries {
         advance(after, entry.seq.0)?;
         let described = describe(entry)?;
         let raw = serde_json::to_string(&described).map_err(Failure::with(REFUSED))?;
         let value = serde_json::from_str(&raw).map_err(Failure::with(REFUSED))?;
-        print(args, &raw, &value);
+        if print(args, &raw, &value)? == Reader::Gone {
+            return Ok(Reader::Gone);
+        }
     }
-    Ok(())
+    Ok(Reader::There)
 }
 
 /// An entry with the names that it has over HTTP.
@@ -206,10 +213,9 @@ fn advance(after: &mut u64, seq: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print(args: &Pull, raw: &str, entry: &Value) {
+fn print(args: &Pull, raw: &str, entry: &Value) -> Result<Reader, Failure> {
     if args.json {
-        println!("{raw}");
-        return;
+        return print_line(raw);
     }
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| entry.get(name).map(ToString::to_string).unwrap_or_default();
@@ -217,11 +223,11 @@ fn print(args: &Pull, raw: &str, entry: &Value) {
         .get("content")
         .map(ToString::to_string)
         .unwrap_or_default();
-    println!(
+    print_line(format_args!(
         "{:>6}  {}  from {}  type {}  {content}",
         number("seq"),
         number("time"),
         text("sender"),
         number("contentType")
-    );
+    ))
 }

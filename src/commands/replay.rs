@@ -8,7 +8,7 @@ use waybill_replay::verify::Error;
 use waybill_replay::verify::{self, CANNOT_VERIFY, Options};
 
 use crate::args::{Replay, Verify};
-use crate::output::Failure;
+use crate::output::{Failure, print, print_line};
 
 pub fn run(args: Replay) -> Result<ExitCode, Failure> {
     match args {
@@ -27,19 +27,17 @@ fn verify(args: &Verify) -> Result<ExitCode, Failure> {
         Ok(report) => report,
         Err(error) => {
             if args.json {
-                println!("{}", unknown(&error));
+                let _ = print_line(unknown(&error))?;
             }
             return Err(Failure::new(CANNOT_VERIFY, error));
         }
     };
-    if args.json {
-        println!(
-            "{}",
-            serde_json::to_string(&report).map_err(Failure::with(CANNOT_VERIFY))?
-        );
+    // Whether or not anybody reads it to its end, the exit code is the verdict.
+    let _ = if args.json {
+        print_line(serde_json::to_string(&report).map_err(Failure::with(CANNOT_VERIFY))?)?
     } else {
-        print!("{report}");
-    }
+        print(&report)?
+    };
     Ok(ExitCode::from(report.verdict.exit_code()))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args::Send;
 use crate::http::{Api, block_on};
-use crate::output::{Failure, USAGE};
+use crate::output::{Failure, USAGE, print_line};
 
 const TEXT: u32 = 101;
 const NOTIFICATION: u32 = 1400;
@@ -20,8 +20,8 @@ pub fn run(args: Send) -> Result<ExitCode, Failure> {
         body["sender"] = json!(sender);
     }
     let answer = block_on(api.post("/v1/messages", args.key.as_deref(), &body))?;
-    if args.json {
-        println!("{answer}");
+    let _ = if args.json {
+        print_line(&answer)?
     } else {
         let id = answer
             .get("serverMsgID")
@@ -31,8 +31,8 @@ pub fn run(args: Send) -> Result<ExitCode, Failure> {
             .pointer("/receivers/0/seq")
             .map(ToString::to_string)
             .unwrap_or_default();
-        println!("{id}  seq {seq} of {}", args.to);
-    }
+        print_line(format_args!("{id}  seq {seq} of {}", args.to))?
+    };
     Ok(ExitCode::SUCCESS)
 }
 

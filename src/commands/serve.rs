@@ -13,12 +13,15 @@ use waybill_replay::progress::{Bars, Progress as _};
 
 use super::FINGERPRINT_FILE;
 use crate::args::Serve;
-use crate::output::{DIRECTORY, Failure, STOPPED, USAGE};
+use crate::output::{DIRECTORY, Failure, Reader, STOPPED, USAGE, print, print_line};
 
 pub fn run(args: Serve) -> Result<ExitCode, Failure> {
     if args.keys {
         for key in config::help() {
-            println!("{}  ({})\n    {}", key.key, key.variable, key.text);
+            let line = format_args!("{}  ({})\n    {}", key.key, key.variable, key.text);
+            if print_line(line)? == Reader::Gone {
+                break;
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -75,7 +78,8 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
             format!("{}: {error}", fingerprint.display()),
         ));
     }
-    print!("{}", greeting(started, &manager, opened, began));
+    // It serves, whether or not anybody reads this.
+    let _ = print(greeting(started, &manager, opened, began));
     match server.run(stop).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::new(

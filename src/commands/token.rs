@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::args::Token;
 use crate::http::{Api, block_on};
-use crate::output::{Failure, REFUSED};
+use crate::output::{Failure, REFUSED, print_line};
 
 pub fn run(args: &Token) -> Result<ExitCode, Failure> {
     let api = Api::new(&args.server)?;
     let answer = block_on(issue(&api, &args.user, args.platform, args.expires_in))?;
-    if args.json {
-        println!("{answer}");
+    let _ = if args.json {
+        print_line(&answer)?
     } else {
-        println!("{}", text(&answer)?);
-    }
+        print_line(text(&answer)?)?
+    };
     Ok(ExitCode::SUCCESS)
 }
 
