@@ -22,7 +22,7 @@ const LONGEST_MS: u64 = 400;
 /// Longest time that a start is left alone before the power goes, in milliseconds.
 const LONGEST_START_MS: u64 = 300;
 
-/// Longest time that a sync takes, in milliseconds: so that cuts fall into syncs, and leave torn batches.
+/// Longest time that a sync takes, in milliseconds, and it takes at least one: so that cuts fall into syncs, and leave torn batches.
 const LONGEST_SYNC_MS: u64 = 8;
 
 /// Views that are flushed all the time, and hardly ever.
@@ -65,7 +65,7 @@ fn nothing_answered_is_lost_when_the_power_fails() {
         settle(&server, &book, &mut dice);
         server.verify_beside(sandbox.outside());
         let before = book.count();
-        let sync = Duration::from_millis(dice.up_to(LONGEST_SYNC_MS));
+        let sync = Duration::from_millis(1 + dice.up_to(LONGEST_SYNC_MS - 1));
         sandbox.fs.set_sync_delay(sync);
         let load = Load::start(&server, &book, Mix::default());
         book.wait_for(before + 1, PATIENCE);

@@ -4,10 +4,13 @@
 use serde_json::{Value, json};
 use waybill_client::Outgoing;
 
-use super::ADMIN;
+use super::{ADMIN, article};
 
 /// Users that messages go to and come from.
 const USERS: u64 = 7;
+
+/// The key of a content that tells the number.
+const NUMBER: &str = "number";
 
 /// Over which surface it is sent, and sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,11 @@ impl Message {
     /// Two of three are notices of the manager; the others are chats between users.
     fn is_notice(self) -> bool {
         !self.number.is_multiple_of(3)
+    }
+
+    /// Some notices over OpenIM's dialect are the article's request, with a key more that tells the number.
+    fn is_the_articles(self) -> bool {
+        self.way == Way::V2 && self.is_notice() && self.number % 5 < 2
     }
 
     /// Who it is from.
@@ -94,9 +102,16 @@ impl Message {
     }
 
     /// What it says. The number is a key that no reader of OpenIM knows.
+    ///
+    /// # Panics
+    /// When the article's content is not JSON.
     #[must_use]
     pub fn content(self) -> Value {
         let number = self.number;
+        if self.is_the_articles() {
+            let content = article::content_with(NUMBER, number);
+            return serde_json::from_str(&content).expect("the article's content is JSON");
+        }
         // Of different lengths, so that batches and blocks of the log begin and end anywhere.
         let text = format!(
             "第 {number} 条 {}",
@@ -106,17 +121,17 @@ impl Message {
             json!({
                 "notificationName": "公文管理", "notificationFaceURL": "http://www.head1.com",
                 "notificationType": number % 5 + 1, "text": text, "mixType": 0, "ex": "",
-                "externalUrl": format!("https://oa.example/{number}"), "number": number,
+                "externalUrl": format!("https://oa.example/{number}"), NUMBER: number,
             })
         } else {
-            json!({"text": text, "number": number})
+            json!({"text": text, NUMBER: number})
         }
     }
 
     /// The number of the message in a content.
     #[must_use]
     pub fn number_in(content: &Value) -> Option<u64> {
-        content["number"].as_u64()
+        content[NUMBER].as_u64()
     }
 
     /// The body of `POST /v1/messages`.
@@ -145,6 +160,9 @@ impl Message {
     /// The body for OpenIM's dialect.
     #[must_use]
     pub fn v2_body(self) -> String {
+        if self.is_the_articles() {
+            return self.articles_body();
+        }
         let mut body = json!({
             "operationID": format!("op-{}", self.number), "sendID": self.sender(),
             "recvID": self.receiver(), "senderPlatformID": 2, "senderNickname": "系统通知2",
@@ -156,6 +174,16 @@ impl Message {
             body["clientMsgID"] = json!(id);
         }
         body.to_string()
+    }
+
+    /// The article's request: other bytes than its receiver's, the key's and the number's are as they were.
+    fn articles_body(self) -> String {
+        let body = article::with_content(&article::content_with(NUMBER, self.number));
+        let body = body.replace(article::RECEIVER, &self.receiver());
+        match self.client_msg_id() {
+            Some(id) => body.replacen('{', &format!("{{\"clientMsgID\": {id:?},"), 1),
+            None => body,
+        }
     }
 
     /// The frame's message for `waybill/1`.
@@ -182,6 +210,26 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{Message, Way};
+
+    #[test]
+    fn some_notices_are_the_articles_request() {
+        let messages = (0..500).map(|number| Message {
+            number,
+            way: Way::V2,
+        });
+        let (articles, others): (Vec<_>, Vec<_>) = messages.partition(|m| m.is_the_articles());
+        assert!(articles.len() > 50 && others.len() > 300);
+        for message in articles {
+            let body: serde_json::Value = serde_json::from_str(&message.v2_body()).unwrap();
+            assert_eq!(body["operationID"], "Oa notification operationID111");
+            assert_eq!(body["recvID"], message.receiver());
+            assert_eq!(body["content"], message.content());
+            assert!(body["content"]["soundElem"].is_object());
+            assert_eq!(Message::number_in(&body["content"]), Some(message.number));
+            let id = message.client_msg_id().map(serde_json::Value::from);
+            assert_eq!(body.get("clientMsgID"), id.as_ref());
+        }
+    }
 
     #[test]
     fn messages_are_of_every_sort_and_tell_their_number() {

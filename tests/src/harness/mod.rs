@@ -2,6 +2,7 @@
 //! Everything that goes wrong here is a panic with what the program said last, because in a test that is the report.
 
 mod api;
+pub mod article;
 mod book;
 mod check;
 mod http;

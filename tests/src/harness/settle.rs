@@ -61,6 +61,10 @@ fn compare_over_quic(server: &Server, logs: &Logs) {
                     serde_json::from_slice(&message.content).expect("JSON");
                 assert_eq!(entry.seq.0, after, "the log of {user} over QUIC");
                 assert_eq!(content, http["content"], "{user}, {after}");
+                let id = hex::encode(message.server_msg_id);
+                assert_eq!(http["serverMsgID"], id, "{user}, {after}");
+                assert_eq!(http["time"], entry.time.0, "{user}, {after}");
+                assert_eq!(http["sender"], message.sender, "{user}, {after}");
             }
             rest = later;
             if !page.head.more {
