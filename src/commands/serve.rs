@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use waybill_gateway::config::{self, Config, DEFAULT_MANAGER, Overrides};
@@ -14,6 +14,9 @@ use waybill_replay::progress::{Bars, Progress as _};
 use super::FINGERPRINT_FILE;
 use crate::args::Serve;
 use crate::output::{DIRECTORY, Failure, Reader, STOPPED, USAGE, print, print_line};
+
+/// How long is waited, after the server has stopped, for threads that still end.
+const LAST_STEPS: Duration = Duration::from_secs(5);
 
 pub fn run(args: Serve) -> Result<ExitCode, Failure> {
     if args.keys {
@@ -39,8 +42,9 @@ pub fn run(args: Serve) -> Result<ExitCode, Failure> {
         .build();
     let runtime = runtime.map_err(Failure::with(USAGE))?;
     let result = runtime.block_on(serve(config));
-    // A start that was given up may still be opening the log on a thread of its own: it is left behind.
-    runtime.shutdown_background();
+    // What still runs lets go of the stores before the process ends: RocksDB aborts when it is used while its globals are
+    // destroyed. A start that was given up may open the log for longer than this: it is left behind.
+    runtime.shutdown_timeout(LAST_STEPS);
     result
 }
 
