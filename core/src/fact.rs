@@ -79,6 +79,20 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// Whether a record with this fact commits to a body.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        matches!(
+            self,
+            Self::UserSeen { .. }
+                | Self::UserRegistered { .. }
+                | Self::DeviceSeen { .. }
+                | Self::MessageSent(_)
+        )
+    }
+}
+
 /// Which tokens of a user a revocation concerns: always only those issued before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revoked {

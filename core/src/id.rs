@@ -11,10 +11,16 @@ macro_rules! number {
         pub struct $name(pub $inner);
 
         impl $name {
-            /// The value after this one.
+            /// The value after this one; at the end of the range, which no honest count reaches, the same again.
             #[must_use]
             pub fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
+            }
+
+            /// The value after this one, or `None` at the end of the range.
+            #[must_use]
+            pub fn checked_next(self) -> Option<Self> {
+                self.0.checked_add(1).map(Self)
             }
         }
 

@@ -78,6 +78,9 @@ pub enum Refusal {
     /// A record or a body would be larger than one may be, or a list longer.
     #[error("the request is too large")]
     TooLarge,
+    /// A body is not of the kind that the command needs. The gateway makes none such.
+    #[error("a body of the command is of another kind")]
+    BadBody,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

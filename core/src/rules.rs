@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::body::{self, SealedBody};
+use crate::body::{self, Body, SealedBody};
+use crate::codec;
 use crate::command::{Ask, Stamped};
 use crate::fact::Fact;
 use crate::hash;
@@ -16,7 +17,7 @@ use crate::record::Record;
 use crate::state::{Overlay, SettingsKey, SettingsRow, State, StateExt, UserLogRow};
 use crate::versions::RULES_VERSION;
 
-mod v1;
+pub(crate) mod v1;
 
 /// The last record: what the next one follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,11 +136,13 @@ pub fn take<S: State>(
         }
     };
     let mut records = Vec::with_capacity(drafts.len());
-    for (draft, position) in drafts.into_iter().zip(tail.position.0 + 1..) {
+    let mut last = tail.position;
+    for draft in drafts {
+        let position = last.next();
         let size = draft.body.as_ref().map_or(0, |body| body.bytes.len());
         let commitment = draft.body.as_ref().map(|body| body.commitment);
         let record = Record::new(
-            Position(position),
+            position,
             time,
             command.by,
             command.surface,
@@ -151,7 +154,16 @@ pub fn take<S: State>(
             step.answer = Err(Refusal::TooLarge);
             return Ok(step);
         };
+        if let Some(body) = &draft.body
+            && v1::is_joined(&record.fact)
+            && !codec::decode::<Body>(&body.bytes)
+                .is_ok_and(|body| v1::may_join(&record.fact, &body))
+        {
+            step.answer = Err(Refusal::BadBody);
+            return Ok(step);
+        }
         records.push((record, bytes, draft.body));
+        last = position;
     }
     let mut sent = None;
     for (record, bytes, body) in records {
@@ -184,7 +196,7 @@ pub fn fold<S: State>(
 ) -> Result<Applied, StateError> {
     let position = record.position;
     let impossible = |reason| StateError::Impossible { position, reason };
-    if position.0 != tail.position.0 + 1 {
+    if Some(position) != tail.position.checked_next() {
         return Err(impossible("the position before it is missing"));
     }
     if record.time < tail.time {
@@ -193,6 +205,11 @@ pub fn fold<S: State>(
     if (position.0 == 1) != matches!(record.fact, Fact::Genesis { .. }) {
         return Err(impossible(
             "a ledger begins with one genesis, and only there",
+        ));
+    }
+    if record.commitment.is_some() != record.fact.has_body() {
+        return Err(impossible(
+            "it has a commitment and no body can belong to it, or the other way round",
         ));
     }
     let leaf = hash::leaf(bytes);
@@ -211,7 +228,7 @@ pub fn fold<S: State>(
             family: "bodies",
             reason: error.to_string(),
         })?;
-        v1::join(state, record, body.as_ref());
+        v1::join(state, record, body.as_ref())?;
     }
     *tail = Tail {
         position,

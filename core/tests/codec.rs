@@ -416,12 +416,18 @@ fn a_body_that_no_reader_would_decode_is_refused() {
 /// A new member of a set of refused things is noticed here: the largest list and text that a few bytes can claim.
 #[test]
 fn claims_beyond_the_limit_are_refused() {
-    let claim = |len: u64| [&[9_u8, 253][..], &len.to_le_bytes()].concat();
     for len in [MAX_COMMAND_BYTES as u64 + 1, 1 << 32, u64::MAX] {
-        // `Reached` with so many cursors, `User` with so long an id.
-        assert!(codec::decode::<Fact>(&claim(len)).is_err());
-        let text = [&[0_u8, 253][..], &len.to_le_bytes()].concat();
-        assert!(codec::decode::<Body>(&text).is_err());
+        // `User` with so long an id, all of which is there where memory can hold it: what is refused is the length.
+        let mut text = [&[0_u8, 253][..], &len.to_le_bytes()].concat();
+        text.resize(
+            text.len() + len.min(4 * MAX_COMMAND_BYTES as u64) as usize,
+            b'x',
+        );
+        let error = codec::decode::<Body>(&text).unwrap_err().to_string();
+        assert!(error.contains("LimitExceeded"), "{len}: {error}");
+        // `Reached` with so many cursors: the list ends before its length does.
+        let list = [&[9_u8, 253][..], &len.to_le_bytes(), &[1, 1, 1]].concat();
+        assert!(codec::decode::<Fact>(&list).is_err());
     }
 }
 

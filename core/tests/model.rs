@@ -144,7 +144,7 @@ fn shown_times_run_ahead_by_a_second_at_most() {
             times.push(sent.time.0);
         }
     }
-    let expected = (0..=MAX_TIME_AHEAD_MS)
+    let expected = (0..=u64::from(MAX_TIME_AHEAD_MS))
         .map(|ahead| 2_000_000 + ahead)
         .chain(std::iter::repeat_n(2_001_000, 209))
         .chain(2_001_500..2_001_510);
@@ -155,7 +155,7 @@ fn shown_times_run_ahead_by_a_second_at_most() {
         |seq| -> UserLogRow { chronicle.state.row((UserNo(2), Seq(seq))).unwrap().unwrap() };
     assert!(entry(CHAIN_MARK_EVERY).mark.is_some());
     assert!(entry(CHAIN_MARK_EVERY + 1).mark.is_none());
-    assert_eq!(u64::from(entry(1_200).ahead_ms), MAX_TIME_AHEAD_MS);
+    assert_eq!(entry(1_200).ahead_ms, MAX_TIME_AHEAD_MS);
 }
 
 #[test]

@@ -252,7 +252,10 @@ impl Reader {
         let limit = limit.clamp(1, PAGE_ENTRIES);
         let (first, end) = (
             after.next(),
-            span.head.0.min(after.0.saturating_add(limit as u64)) + 1,
+            span.head
+                .0
+                .min(after.0.saturating_add(limit as u64))
+                .saturating_add(1),
         );
         let rows =
             self.shared

@@ -2,8 +2,21 @@
 
 mod apply;
 mod decide;
+mod joined;
+pub(crate) mod limits;
 mod search;
 
-pub(super) use apply::{apply, is_joined, join};
+use crate::outcome::StateError;
+
+pub(super) use apply::apply;
 pub(super) use decide::decide;
+pub(super) use joined::{is_joined, join, may_join};
 pub(super) use search::user_entry as find_user_entry;
+
+/// A number counted on from one that a row of `family` holds. A row at the end of the range was not written by us.
+fn counted_on<N>(next: Option<N>, family: &'static str) -> Result<N, StateError> {
+    next.ok_or_else(|| StateError::Corrupt {
+        family,
+        reason: "it has counted to the end of its range".to_owned(),
+    })
+}

@@ -199,9 +199,13 @@ impl Model {
         next: u64,
         facts: &mut Vec<(Fact, Body)>,
     ) -> Outcome {
-        // The furthest of each device, whatever the order, and only then whether it may be believed.
+        // What may be believed, whatever the order, and of that the furthest of each device.
         let mut furthest = BTreeMap::new();
         for (user, device, seq) in cursors {
+            let head = self.person(user.0).map_or(0, |person| person.log.len());
+            if seq.0 > head as u64 {
+                continue;
+            }
             let known = furthest.entry((user.0, device.0)).or_insert(0);
             *known = seq.0.max(*known);
         }
@@ -211,13 +215,11 @@ impl Model {
             let Some(person) = self.person(user) else {
                 continue;
             };
-            let head = person.log.len() as u64;
             let device = person
                 .devices
                 .iter_mut()
                 .find(|device| device.number == number);
             if let Some(device) = device
-                && seq <= head
                 && seq > device.reached
             {
                 device.reached = seq;

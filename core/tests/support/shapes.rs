@@ -373,6 +373,7 @@ pub fn answers() -> impl Strategy<Value = Answer> {
         Refusal::NotFounded,
         Refusal::BadRules,
         Refusal::TooLarge,
+        Refusal::BadBody,
     ]);
     prop_oneof![
         Just(Ok(Outcome::Done)),

@@ -413,6 +413,7 @@ fn answers() -> Vec<Answer> {
         Refusal::NotFounded,
         Refusal::BadRules,
         Refusal::TooLarge,
+        Refusal::BadBody,
     ];
     answers.extend(refusals.map(Err));
     answers

@@ -83,7 +83,10 @@ impl From<Refusal> for Error {
             Refusal::AlreadyRegistered => Kind::AlreadyRegistered,
             Refusal::TooLarge => Kind::ContentTooLarge,
             Refusal::NothingToErase => Kind::UnknownMessage,
-            Refusal::AlreadyFounded | Refusal::NotFounded | Refusal::BadRules => Kind::Internal,
+            Refusal::AlreadyFounded
+            | Refusal::NotFounded
+            | Refusal::BadRules
+            | Refusal::BadBody => Kind::Internal,
         };
         // What a refusal of the last group says is for operators; a caller cannot have caused it.
         match kind {

@@ -238,7 +238,7 @@ REFUSAL = Choice(
         (name, None)
         for name in (
             "KeyReused UnknownReceiver UnknownUser AlreadyRegistered NothingToErase "
-            "AlreadyFounded NotFounded BadRules TooLarge"
+            "AlreadyFounded NotFounded BadRules TooLarge BadBody"
         ).split()
     )
 )

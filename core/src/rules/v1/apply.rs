@@ -1,23 +1,23 @@
-//! `apply`: what a record does to the views. Folded rows follow from records alone; joined rows from bodies, see [`join`].
+//! `apply`: what a record does to the views. Folded rows follow from records alone; joined rows from bodies, see
+//! [`joined`](super::joined).
 //!
 //! After a crash a store gives back the rows of updated families exactly as of one position, while rows of appended families may
 //! already be as of any later one, with or without the changes made to them since; the records after the first position are
 //! then applied again. So whatever is computed here is computed from updated families; a row of an appended family is written
 //! as this record leaves it, whatever stood there.
 
-use super::search;
-use crate::body::Body;
+use super::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_TIME_AHEAD_MS};
+use super::{counted_on, search};
 use crate::fact::{Fact, MessageSent, Revoked, unpack_cursors};
 use crate::hash;
 use crate::id::{ConversationSeq, DeviceNo, Hash, KeyedHash, Position, Seq, Time, UserNo};
-use crate::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_TIME_AHEAD_MS};
 use crate::outcome::{Sent, StateError};
 use crate::record::Record;
 use crate::rules::{Applied, Delivered};
 use crate::state::{
     ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, Overlay, ProfileRow, RegistrationRow, SettingsKey, SettingsRow, State, StateExt,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    ErasedRow, Family, Overlay, ProfileRow, RegistrationRow, SettingsKey, SettingsRow, State,
+    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
 };
 
 pub fn apply<S: State>(
@@ -154,16 +154,10 @@ fn send<S: State>(
     let (head, after) = before.map_or((ConversationSeq(0), 0), |row| {
         (row.head, row.last_time.0.saturating_add(1))
     });
-    let time = Time(
-        record
-            .time
-            .0
-            .max(after)
-            .min(record.time.0.saturating_add(MAX_TIME_AHEAD_MS)),
-    );
-    // At most MAX_TIME_AHEAD_MS, which fits.
-    let ahead_ms = (time.0 - record.time.0) as u16;
-    let conversation_seq = head.next();
+    let ahead_ms = u16::try_from(after.saturating_sub(record.time.0))
+        .map_or(MAX_TIME_AHEAD_MS, |ahead| ahead.min(MAX_TIME_AHEAD_MS));
+    let time = Time(record.time.0.saturating_add(u64::from(ahead_ms)));
+    let conversation_seq = counted_on(head.checked_next(), Family::Conversations.name())?;
     state.put(
         conversation,
         &ConversationRow {
@@ -229,7 +223,7 @@ fn deliver<S: State>(
             chain: hash::chain_start(&epoch(state, entry.position)?, user),
         },
     };
-    let seq = end.head.next();
+    let seq = counted_on(end.head.checked_next(), Family::UserHeads.name())?;
     let chain = hash::chain_link(&end.chain, seq, entry.kind.number(), leaf, leaf);
     entry.mark = seq.0.is_multiple_of(CHAIN_MARK_EVERY).then_some(chain);
     state.append((user, seq), &entry);
@@ -278,11 +272,13 @@ fn erase<S: State>(
     position: Position,
     whose: Position,
 ) -> Result<(), StateError> {
-    let missing = StateError::Impossible {
-        position,
-        reason: "it erases the body of a record that does not exist",
+    let record = state.decoded_record(whose)?.filter(|_| whose < position);
+    let Some(record) = record.filter(|record| record.commitment.is_some()) else {
+        return Err(StateError::Impossible {
+            position,
+            reason: "it erases a body that no earlier record has",
+        });
     };
-    let record = state.decoded_record(whose)?.ok_or(missing)?;
     state.append(whose, &ErasedRow { position });
     match record.fact {
         Fact::MessageSent(message) => {
@@ -316,47 +312,4 @@ fn erase<S: State>(
         _ => {}
     }
     Ok(())
-}
-
-/// Whether a fact's body has a row of its own in a joined family.
-pub fn is_joined(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::UserSeen { .. } | Fact::UserRegistered { .. } | Fact::DeviceSeen { .. }
-    )
-}
-
-/// Writes the joined row of a record's body, or removes the row that an earlier body left when this body is gone: the row then
-/// is what it would be had the body been erased later.
-pub fn join<S: State>(state: &mut Overlay<S>, record: &Record, body: Option<&Body>) {
-    let position = record.position;
-    match (&record.fact, body) {
-        (Fact::UserSeen { user, .. }, Some(Body::User { id })) => state.append(
-            *user,
-            &UserRow {
-                position,
-                id: id.clone(),
-            },
-        ),
-        (Fact::UserRegistered { user }, Some(Body::Profile(profile))) => {
-            state.put(
-                *user,
-                &ProfileRow {
-                    position,
-                    profile: profile.clone(),
-                },
-            );
-        }
-        (Fact::UserRegistered { user }, None) => state.delete::<ProfileRow>(*user),
-        (Fact::DeviceSeen { user, device, .. }, Some(Body::Device { id })) => {
-            state.append(
-                (*user, *device),
-                &DeviceNameRow {
-                    position,
-                    id: id.clone(),
-                },
-            );
-        }
-        _ => {}
-    }
 }

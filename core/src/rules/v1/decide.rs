@@ -2,19 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::search;
+use super::limits::MAX_REACHED;
+use super::{counted_on, search};
 use crate::body::SealedBody;
 use crate::command::{Ask, ConversationKind, Send, Unknown, UserRef};
 use crate::conversation::Conversation;
 use crate::fact::{Fact, MessageSent, Revoked, pack_cursors};
 use crate::id::{DeviceNo, Digest, KeyedHash, Position, Seq, Time, UserNo};
-use crate::limits::MAX_REACHED;
 use crate::outcome::{Outcome, Refusal, Sent, StateError};
 use crate::policy::{Policy, UnknownReceiver};
 use crate::rules::{Decision, Draft, Tail, is_known};
 use crate::state::{
-    DedupRow, DevicesRow, ErasedRow, RegistrationRow, SettingsKey, SettingsRow, State, StateExt,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow,
+    DedupRow, DevicesRow, ErasedRow, Family, RegistrationRow, SettingsKey, SettingsRow, State,
+    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow,
 };
 
 /// The rules version of this folder.
@@ -123,7 +123,11 @@ impl<'s, S: State> Users<'s, S> {
         if let Some(number) = self.find(user)? {
             return Ok((number, false));
         }
-        let number = UserNo(last_user(self.state)?.0 + self.seen.len() as u64 + 1);
+        let last = match self.seen.last() {
+            Some((_, number)) => *number,
+            None => last_user(self.state)?,
+        };
+        let number = counted_on(last.checked_next(), Family::Settings.name())?;
         self.seen.push((user.hash, number));
         drafts.push(Draft {
             fact: Fact::UserSeen {
@@ -309,7 +313,7 @@ fn see_device<'a, S: State>(
             device: known.device,
         }));
     }
-    let device = DeviceNo(row.last.0 + 1);
+    let device = counted_on(row.last.checked_next(), Family::Devices.name())?;
     let draft = Draft {
         fact: Fact::DeviceSeen {
             user,
@@ -334,12 +338,8 @@ fn reach<'a, S: State>(
         return Ok(Decision::Refused(Refusal::TooLarge));
     }
     let mut sorted = cursors.to_vec();
-    // Of several cursors of one device the furthest comes last, and stays.
     sorted.sort_unstable();
-    sorted.reverse();
-    sorted.dedup_by_key(|(user, device, _)| (*user, *device));
-    sorted.reverse();
-    let mut news = Vec::with_capacity(sorted.len());
+    let mut news: Vec<(UserNo, DeviceNo, Seq)> = Vec::with_capacity(sorted.len());
     for (user, device, seq) in sorted {
         let Some(row) = state.row::<DevicesRow>(user)? else {
             continue;
@@ -350,9 +350,12 @@ fn reach<'a, S: State>(
         let head = state
             .row::<UserHeadRow>(user)?
             .map_or(Seq(0), |row| row.head);
-        if seq > known.reached && seq <= head {
-            news.push((user, device, seq));
+        if seq <= known.reached || seq > head {
+            continue;
         }
+        // Of several cursors of one device the furthest comes last, and stays.
+        news.pop_if(|(of, which, _)| (*of, *which) == (user, device));
+        news.push((user, device, seq));
     }
     if news.is_empty() {
         return Ok(Decision::Known(Outcome::Done));

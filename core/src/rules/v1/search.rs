@@ -1,6 +1,8 @@
 //! From a message's position to its places: user logs and conversation logs are ordered by position, so a binary search finds
 //! an entry without an index.
 
+use std::cmp::Ordering;
+
 use crate::conversation::Conversation;
 use crate::id::{ConversationSeq, Position, Seq, UserNo};
 use crate::outcome::StateError;
@@ -15,20 +17,10 @@ pub fn user_entry<S: State>(
     let Some(head) = state.row::<UserHeadRow>(user)? else {
         return Ok(None);
     };
-    let (mut low, mut high) = (head.floor.0, head.head.0 + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let row: UserLogRow = present(state.row((user, Seq(middle)))?, "user_log")?;
-        if row.position == position {
-            return Ok(Some((Seq(middle), row)));
-        }
-        if row.position < position {
-            low = middle + 1
-        } else {
-            high = middle
-        }
-    }
-    Ok(None)
+    search(head.floor.0, head.head.0, position, |seq| {
+        let row: UserLogRow = present(state.row((user, Seq(seq)))?, "user_log")?;
+        Ok((row.position, (Seq(seq), row)))
+    })
 }
 
 /// The place of the message at `position` in its conversation.
@@ -40,20 +32,29 @@ pub fn conversation_entry<S: State>(
     let Some(end) = state.row::<ConversationRow>(conversation)? else {
         return Ok(None);
     };
-    let (mut low, mut high) = (1, end.head.0 + 1);
-    while low < high {
+    search(1, end.head.0, position, |seq| {
+        let seq = ConversationSeq(seq);
+        let row: ConversationLogRow = present(state.row((conversation, seq))?, "conversation_log")?;
+        Ok((row.position, (seq, row)))
+    })
+}
+
+/// Looks for `position` among the places `first` to `last`, both included, whose positions ascend.
+fn search<R>(
+    first: u64,
+    last: u64,
+    position: Position,
+    at: impl Fn(u64) -> Result<(Position, R), StateError>,
+) -> Result<Option<R>, StateError> {
+    let (mut low, mut high) = (first, last);
+    while low <= high {
         let middle = low + (high - low) / 2;
-        let row: ConversationLogRow = present(
-            state.row((conversation, ConversationSeq(middle)))?,
-            "conversation_log",
-        )?;
-        if row.position == position {
-            return Ok(Some((ConversationSeq(middle), row)));
-        }
-        if row.position < position {
-            low = middle + 1
-        } else {
-            high = middle
+        let (found, row) = at(middle)?;
+        match found.cmp(&position) {
+            Ordering::Equal => return Ok(Some(row)),
+            Ordering::Less if middle < last => low = middle + 1,
+            Ordering::Greater if middle > first => high = middle - 1,
+            _ => break,
         }
     }
     Ok(None)
