@@ -55,6 +55,26 @@ impl Maker {
         self.key.hash(Domain::User, &[user_id(number).as_bytes()])
     }
 
+    /// A user of the population.
+    #[must_use]
+    pub fn reference(&self, number: u32) -> UserRef {
+        let opening = self.opening(u64::from(number) << 32);
+        user_ref(&self.key, &user_id(number), opening)
+    }
+
+    /// A sending account besides the usual one.
+    #[must_use]
+    pub fn account(&self, number: u32) -> UserRef {
+        let opening = self.opening((u64::from(number) << 32) + 1);
+        user_ref(&self.key, &format!("account-{number}"), opening)
+    }
+
+    /// The usual sending account.
+    #[must_use]
+    pub fn sender(&self) -> &UserRef {
+        &self.sender
+    }
+
     /// The send of message `index` of `pool`.
     #[must_use]
     pub fn send(&self, pool: &Pool, index: u64) -> Command {
@@ -119,6 +139,14 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Has a command done.
+    ///
+    /// # Errors
+    /// When it is refused, or the engine has stopped.
+    pub fn ask(&self, command: Command) -> Result<Outcome> {
+        outcome(self.queue.ask_blocking(command))
+    }
+
     /// Opens the data directory `dir`, and begins a ledger there if there is none.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod compare;
 pub mod corpus;
 pub mod engine;
 pub mod error;
+pub mod fanout;
 pub mod http1;
 pub mod latency;
 pub mod life;

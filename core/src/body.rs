@@ -26,8 +26,18 @@ pub enum Body {
         /// As the device named itself.
         id: String,
     },
-    /// Of `MessageSent`.
+    /// Of `MessageSent` and `MessagePosted`.
     Message(Message),
+    /// Of `AudienceBegun`: the audience's name.
+    Audience {
+        /// As the caller wrote it.
+        name: String,
+    },
+    /// Of `ReceiversRefused`: who was not taken in.
+    Refused {
+        /// As the caller wrote them.
+        ids: Vec<String>,
+    },
 }
 
 /// What a registration says of a user.

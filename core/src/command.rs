@@ -4,8 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, SealedBody};
+use crate::conversation::Conversation;
+pub use crate::fact::ConversationKind;
 use crate::fact::{Options, Revoked};
-use crate::id::{DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time, UserNo};
+use crate::id::{
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
+    UserNo,
+};
 use crate::policy::Policy;
 use crate::record::Surface;
 
@@ -97,6 +102,54 @@ pub enum Ask {
         /// Whose body.
         position: Position,
     },
+    /// Send a message to several users.
+    Post(Post),
+    /// Do something to a conversation of a user.
+    Tend {
+        /// Whose conversation it is.
+        user: UserNo,
+        /// Which.
+        conversation: Conversation,
+        /// What.
+        deed: Deed,
+    },
+    /// Recall a message.
+    Recall {
+        /// Its record.
+        message: Position,
+        /// From whom; from all receivers when nobody is named.
+        receiver: Option<UserNo>,
+    },
+    /// Begin an audience.
+    BeginAudience {
+        /// Keyed hash of its name.
+        name: KeyedHash,
+        /// Its name.
+        body: SealedBody,
+    },
+    /// Add members to an audience that is not complete.
+    FillAudience {
+        /// Which.
+        audience: AudienceNo,
+        /// How many lines of its list came before.
+        line: u64,
+        /// At most [`MAX_FILLED`](crate::limits::MAX_FILLED); duplicates are passed over.
+        users: Vec<UserRef>,
+        /// Random, for the commitment to those who are refused.
+        opening: Opening,
+    },
+    /// Declare an audience complete.
+    CommitAudience {
+        /// Which.
+        audience: AudienceNo,
+    },
+    /// Go on with a message that is fanned out, or with its recall.
+    FanoutNext {
+        /// Its record.
+        message: Position,
+        /// The first user number that was not looked at yet, as far as the caller knows.
+        from: UserNo,
+    },
 }
 
 /// Whether a user who was never seen is taken in.
@@ -155,11 +208,67 @@ pub struct Send {
     pub body: SealedBody,
 }
 
-/// The kinds of conversation that one sender and one receiver can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConversationKind {
-    /// A single chat (OpenIM's sessionType 1).
-    Single,
-    /// The notification session of the sending account (OpenIM's sessionType 4).
-    Notification,
+/// A message to be sent to several users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// Who it says it is from.
+    pub sender: UserRef,
+    /// Who gets it.
+    pub to: To,
+    /// In which kind of conversation.
+    pub kind: ConversationKind,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// The notice's type, 0 for anything else.
+    pub notification_type: i32,
+    /// Options that are switched off.
+    pub options_off: Options,
+    /// Keyed hash of (sender, key), when the caller gave a key.
+    pub key: Option<[u8; 8]>,
+    /// Digest of the caller's request, without its receivers.
+    pub digest: Digest,
+    /// The message.
+    pub body: SealedBody,
+}
+
+/// Who a message to several users goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum To {
+    /// These, each named once; at most [`MAX_LISTED`](crate::limits::MAX_LISTED).
+    Users(Vec<UserRef>),
+    /// The members of an audience that is complete.
+    Audience(AudienceNo),
+    /// Everybody who is registered.
+    Registered,
+    /// Everybody who was ever seen.
+    Seen,
+}
+
+/// What a user does to a conversation of theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deed {
+    /// Read it up to here.
+    Read {
+        /// The last message read.
+        up_to: ConversationSeq,
+    },
+    /// Change settings; what is not given stays.
+    Set {
+        /// Whether it stands before the others in the list.
+        pinned: Option<bool>,
+        /// OpenIM's `recvMsgOpt`, 0 to 2.
+        receive_option: Option<u8>,
+        /// Whether it is hidden from the list until the next message.
+        hidden: Option<bool>,
+    },
+    /// Delete messages for oneself; at most [`MAX_REMOVED`](crate::limits::MAX_REMOVED).
+    Remove {
+        /// Their places, in any order.
+        messages: Vec<ConversationSeq>,
+    },
+    /// Delete everything up to here for oneself.
+    Clear {
+        /// The last message that goes.
+        up_to: ConversationSeq,
+    },
 }

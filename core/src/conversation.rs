@@ -49,6 +49,54 @@ impl Conversation {
         key
     }
 
+    /// The conversation that has this key, or `None` when it is no key of one.
+    #[must_use]
+    pub fn from_key(key: &[u8]) -> Option<Self> {
+        let (kind, rest) = key.split_first()?;
+        let (first, rest) = rest.split_first_chunk::<8>()?;
+        let first = UserNo(u64::from_be_bytes(*first));
+        let second = UserNo(u64::from_be_bytes(rest.try_into().ok()?));
+        match kind {
+            1 if first <= second => Some(Self::Single {
+                low: first,
+                high: second,
+            }),
+            2 => Some(Self::Notification {
+                account: first,
+                receiver: second,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether the user's log may speak of it. A sending account is no reader of its notification sessions, but may have echoes
+    /// of what it sent.
+    #[must_use]
+    pub fn has_party(&self, user: UserNo) -> bool {
+        match self {
+            Self::Single { low, high } => *low == user || *high == user,
+            Self::Notification { account, receiver } => *account == user || *receiver == user,
+        }
+    }
+
+    /// Whether the user reads it: has unread messages, and settings for it.
+    #[must_use]
+    pub fn has_reader(&self, user: UserNo) -> bool {
+        match self {
+            Self::Single { .. } => self.has_party(user),
+            Self::Notification { receiver, .. } => *receiver == user,
+        }
+    }
+
+    /// Those who read it, each once.
+    pub fn readers(&self) -> impl Iterator<Item = UserNo> + use<> {
+        let (first, second) = match *self {
+            Self::Single { low, high } => (low, (low != high).then_some(high)),
+            Self::Notification { receiver, .. } => (receiver, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+
     /// The party of a two-party conversation that is not `sender`.
     #[must_use]
     pub fn other(&self, sender: UserNo) -> UserNo {

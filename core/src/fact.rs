@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::Conversation;
-use crate::id::{DeviceNo, Digest, Epoch, KeyedHash, Position, Seq, Time, UserNo};
+use crate::id::{
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Position, Seq, Time, UserNo,
+};
 use crate::policy::Policy;
 
 /// One thing that happened.
@@ -77,6 +79,285 @@ pub enum Fact {
         /// Whose body.
         position: Position,
     },
+    /// A message was sent to several users, to each in a conversation of their own with its sender. Body: the message.
+    MessagePosted(MessagePosted),
+    /// A user has read a conversation. No body.
+    ConversationRead {
+        /// Who.
+        user: UserNo,
+        /// What.
+        conversation: Conversation,
+        /// Up to where.
+        up_to: ConversationSeq,
+        /// How many messages up to there count as unread until they are read.
+        counted: u64,
+        /// How many of the counted messages above are not there any more for this user.
+        removed: u64,
+        /// Whether the other party of a single chat gets an entry too.
+        told: bool,
+    },
+    /// A user has changed settings of a conversation. No body.
+    ConversationSet {
+        /// Who.
+        user: UserNo,
+        /// Of what.
+        conversation: Conversation,
+        /// How they are from now on.
+        settings: ConversationSettings,
+    },
+    /// A user has deleted messages of a conversation for themselves. No body.
+    MessagesRemoved {
+        /// Who.
+        user: UserNo,
+        /// Of what.
+        conversation: Conversation,
+        /// Which, ascending; at most [`MAX_REMOVED`](crate::limits::MAX_REMOVED).
+        messages: Vec<RemovedMessage>,
+    },
+    /// A user has deleted everything up to a place of a conversation for themselves, and has thereby read it. No body.
+    ConversationCleared {
+        /// Who.
+        user: UserNo,
+        /// What.
+        conversation: Conversation,
+        /// Up to where everything is deleted.
+        cleared: ConversationSeq,
+        /// Up to where the user has read it from now on.
+        read: ConversationSeq,
+        /// How many messages up to `read` count as unread until they are read.
+        counted: u64,
+        /// How many of the counted messages above `read` are not there any more for this user.
+        removed: u64,
+    },
+    /// A message was recalled, from all its receivers or from some. No body.
+    MessageRecalled {
+        /// Its record.
+        message: Position,
+        /// Whether its sender gets an entry too.
+        echo: bool,
+        /// From where, ascending by conversation.
+        places: Vec<RecalledPlace>,
+        /// Of a step of the recall of a message that was fanned out: the first user number not looked at yet, 0 when all
+        /// were.
+        next: Option<UserNo>,
+    },
+    /// A message that is fanned out is in the logs of some more of its receivers. No body.
+    Delivered {
+        /// The message's record.
+        message: Position,
+        /// Ascending, each written as the difference to the one before.
+        receivers: Vec<u64>,
+        /// The first user number not looked at yet; 0 when all were. Means nothing when `early`.
+        next: UserNo,
+        /// Whether these got it before their turn, because a later message of their conversations must not overtake it.
+        early: bool,
+    },
+    /// A message that is fanned out was recalled: nobody gets it any more, and those who have it will be told. No body.
+    FanoutRecalled {
+        /// The message's record.
+        message: Position,
+    },
+    /// An audience begins, with no members. Body: its name.
+    AudienceBegun {
+        /// The number given.
+        audience: AudienceNo,
+        /// Keyed hash of its name.
+        name: KeyedHash,
+    },
+    /// An audience has got members. No body.
+    AudienceFilled {
+        /// Which.
+        audience: AudienceNo,
+        /// How many lines of its list this record has used up; some may have named nobody new.
+        lines: u32,
+        /// New members: ascending, each written as the difference to the one before.
+        members: Vec<u64>,
+    },
+    /// Lines of an audience's list named users who are not known, and the policy refuses such. Body: the ids.
+    ReceiversRefused {
+        /// Which.
+        audience: AudienceNo,
+        /// How many.
+        count: u32,
+    },
+    /// An audience is complete, and from here on is what its name stands for. No body.
+    AudienceCommitted {
+        /// Which.
+        audience: AudienceNo,
+    },
+}
+
+/// Where a message is recalled from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecalledPlace {
+    /// In which conversation it is.
+    pub conversation: Conversation,
+    /// Its place there.
+    pub conversation_seq: ConversationSeq,
+    /// The receiver.
+    pub receiver: UserNo,
+    /// Whether the receiver had not read it, and it counted.
+    pub counted: bool,
+}
+
+/// A message that its receiver has deleted for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedMessage {
+    /// Its place in the conversation.
+    pub conversation_seq: ConversationSeq,
+    /// What that does to the number of unread messages.
+    pub counted: Counted,
+}
+
+/// What the removal of a message does to the number of unread messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counted {
+    /// Nothing: it was read, or never counted.
+    Not,
+    /// It was taken out before, when it was recalled.
+    Before,
+    /// It is taken out now.
+    Now,
+}
+
+/// What a user has set for a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationSettings {
+    /// Whether it stands before the others in the user's list.
+    pub pinned: bool,
+    /// OpenIM's `recvMsgOpt`: 0 received and announced, 1 not received, 2 received without being announced.
+    pub receive_option: u8,
+    /// The head when the user hid it from the list: a later message shows it again. 0 when it is not hidden.
+    pub hidden_at: ConversationSeq,
+}
+
+/// The skeleton of a message to several users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePosted {
+    /// Who it says it is from. The record's `by` is who acted.
+    pub sender: UserNo,
+    /// In which kind of conversation each receiver gets it.
+    pub kind: ConversationKind,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// The notice's `notificationType`, 0 for anything else.
+    pub notification_type: i32,
+    /// Which options are switched off.
+    pub options_off: Options,
+    /// Keyed hash of (sender, key), when the caller gave a key: the first half of the dedup key of each receiver.
+    pub key: Option<[u8; 8]>,
+    /// Digest of the caller's request.
+    pub digest: Digest,
+    /// Who gets it.
+    pub audience: Audience,
+}
+
+/// Who gets a message to several users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audience {
+    /// These, with this record.
+    Listed {
+        /// Ascending, each written as the difference to the one before; at most
+        /// [`MAX_LISTED`](crate::limits::MAX_LISTED).
+        receivers: Vec<u64>,
+        /// Which of them were never seen before, as places in `receivers`, ascending.
+        new: Vec<u16>,
+    },
+    /// The members of an audience, with records that follow.
+    Members {
+        /// Which.
+        audience: AudienceNo,
+        /// How many they are.
+        count: u64,
+    },
+    /// Everybody who is registered when the message is sent, with records that follow.
+    Registered {
+        /// The last user number given.
+        last: UserNo,
+    },
+    /// Everybody who was ever seen, with records that follow.
+    Seen {
+        /// The last user number given.
+        last: UserNo,
+    },
+}
+
+/// The kinds of conversation that one sender and one receiver can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConversationKind {
+    /// A single chat (OpenIM's sessionType 1).
+    Single,
+    /// The notification session of the sending account (OpenIM's sessionType 4).
+    Notification,
+}
+
+impl ConversationKind {
+    /// The conversation of this kind that a sender and a receiver have.
+    #[must_use]
+    pub fn between(self, sender: UserNo, receiver: UserNo) -> Conversation {
+        match self {
+            Self::Single => Conversation::single(sender, receiver),
+            Self::Notification => Conversation::Notification {
+                account: sender,
+                receiver,
+            },
+        }
+    }
+}
+
+impl MessagePosted {
+    /// Those who get it with the message's own record, ascending. A sum beyond the range of numbers ends the list.
+    pub fn listed(&self) -> impl Iterator<Item = UserNo> + '_ {
+        let receivers: &[u64] = match &self.audience {
+            Audience::Listed { receivers, .. } => receivers,
+            Audience::Members { .. } | Audience::Registered { .. } | Audience::Seen { .. } => &[],
+        };
+        unpack_users(receivers)
+    }
+
+    /// Whether its receivers get it with records that follow its own.
+    #[must_use]
+    pub fn is_fanned_out(&self) -> bool {
+        !matches!(self.audience, Audience::Listed { .. })
+    }
+
+    /// The dedup key of a message that is fanned out: the hash of (sender, key), and 3.
+    #[must_use]
+    pub fn task_dedup(key: [u8; 8]) -> KeyedHash {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&key);
+        bytes[8] = 3;
+        KeyedHash(bytes)
+    }
+
+    /// The dedup key of one receiver: the hash of (sender, key), the kind of conversation, and the user's number in 7 bytes.
+    #[must_use]
+    pub fn dedup(key: [u8; 8], kind: ConversationKind, receiver: UserNo) -> KeyedHash {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&key);
+        bytes[8..].copy_from_slice(&receiver.0.to_be_bytes());
+        bytes[8] = match kind {
+            ConversationKind::Single => 1,
+            ConversationKind::Notification => 2,
+        };
+        KeyedHash(bytes)
+    }
+}
+
+/// Packs users' numbers that ascend.
+#[must_use]
+pub fn pack_users(sorted: &[UserNo]) -> Vec<u64> {
+    let mut before = 0;
+    let step = |user: &UserNo| user.0 - std::mem::replace(&mut before, user.0);
+    sorted.iter().map(step).collect()
+}
+
+/// The numbers of a packed list of users. A sum beyond the range of numbers ends the list.
+pub fn unpack_users(packed: &[u64]) -> impl Iterator<Item = UserNo> + '_ {
+    packed.iter().scan(0_u64, |user, step| {
+        *user = user.checked_add(*step)?;
+        Some(UserNo(*user))
+    })
 }
 
 impl Fact {
@@ -89,6 +370,9 @@ impl Fact {
                 | Self::UserRegistered { .. }
                 | Self::DeviceSeen { .. }
                 | Self::MessageSent(_)
+                | Self::MessagePosted(_)
+                | Self::AudienceBegun { .. }
+                | Self::ReceiversRefused { .. }
         )
     }
 }
@@ -137,13 +421,22 @@ impl Options {
         ("history", Self(1)),
         ("persistent", Self(1 << 1)),
         ("offlinePush", Self(1 << 2)),
-        ("unreadCount", Self(1 << 3)),
+        ("unreadCount", Self::UNREAD_COUNT),
         ("conversationUpdate", Self(1 << 4)),
         ("senderSync", Self(1 << 5)),
         ("notPrivate", Self(1 << 6)),
         ("senderConversationUpdate", Self(1 << 7)),
         ("senderNotificationPush", Self(1 << 8)),
     ];
+
+    /// Whether a message with these options off counts as unread until it is read.
+    #[must_use]
+    pub fn counts_as_unread(self) -> bool {
+        !self.contains(Self::UNREAD_COUNT)
+    }
+
+    /// The option that lets a message count as unread.
+    pub const UNREAD_COUNT: Self = Self(1 << 3);
 
     /// Looks up an option by the name OpenIM gives it.
     #[must_use]

@@ -66,6 +66,8 @@ pub enum Domain {
     Conversation = 5,
     /// A caller's whole request. Parts: what the surface says.
     Request = 6,
+    /// An audience. Parts: its name.
+    Audience = 7,
 }
 
 /// The secret under which keyed hashes are made. It belongs to the backup set and is never in the ledger.

@@ -45,6 +45,14 @@ number!(
     ConversationSeq, u64
 );
 number!(
+    /// A place among the entries of a user's log that are no messages: dense, from 1.
+    ControlSeq, u64
+);
+number!(
+    /// An audience's number: dense, from 1. Each generation of a named audience has its own.
+    AudienceNo, u64
+);
+number!(
     /// A user's number, given at first sight: dense, from 1. Zero stands for the server itself.
     UserNo, u64
 );

@@ -15,12 +15,20 @@ pub struct MessageRef {
     pub partition: u16,
     /// The message's record. Zero marks a message that is not stored.
     pub position: Position,
-    /// The receiver's place in the record, 0 for a single one; [`CLIENT_ORDINAL`] for a derived clientMsgID.
+    /// 0 for the message to a single receiver, [`CLIENT_ORDINAL`] for its derived clientMsgID. Of a message to several: the
+    /// receiver's user number, below [`TASK_ORDINAL`]; the same with [`CLIENT_BIT`] for the clientMsgID; [`TASK_ORDINAL`] for
+    /// the whole.
     pub ordinal: u32,
 }
 
 /// The ordinal that marks a clientMsgID derived for a message whose caller gave none.
 pub const CLIENT_ORDINAL: u32 = u32::MAX;
+
+/// The ordinal of a message to several receivers as a whole: of a task.
+pub const TASK_ORDINAL: u32 = 0x7fff_ffff;
+
+/// Set in the ordinal of the clientMsgID that one receiver of a message to several sees.
+pub const CLIENT_BIT: u32 = 0x8000_0000;
 
 /// The key of the message ids. It belongs to the backup set and never changes within an epoch.
 #[derive(Clone)]

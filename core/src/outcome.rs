@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
+use crate::id::{AudienceNo, ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
 use crate::record::RecordError;
 
 /// What a command came to: an outcome, or a refusal that left no trace.
@@ -26,6 +26,50 @@ pub enum Outcome {
     Device {
         /// The number.
         device: DeviceNo,
+    },
+    /// A message to several users: what became of it for each, in the order in which they were named.
+    Posted(Vec<Result<Sent, Refusal>>),
+    /// A conversation is read up to here.
+    Read {
+        /// Up to where. Less than was asked for when very many removed messages lay between: ask again.
+        up_to: ConversationSeq,
+        /// How many messages are unread now.
+        unread: u64,
+    },
+    /// A message was recalled.
+    Recalled {
+        /// From how many receivers, this time. Of a message that is fanned out: none yet, they follow.
+        receivers: u32,
+    },
+    /// A message to several is in the ledger, and will be in the logs of all its receivers.
+    Begun {
+        /// Its record.
+        position: Position,
+        /// Its time.
+        time: Time,
+        /// Whether this is the answer to an earlier request, given again.
+        repeated: bool,
+    },
+    /// An audience has this number.
+    Audience {
+        /// The number.
+        audience: AudienceNo,
+    },
+    /// An audience has grown.
+    Filled {
+        /// How many lines of its list were used up, from the first.
+        lines: u64,
+        /// How many members it has.
+        members: u64,
+        /// How many lines were refused.
+        refused: u64,
+    },
+    /// A fan-out has gone on.
+    Progress {
+        /// The first user number not looked at yet; 0 when all were.
+        next: UserNo,
+        /// How many receivers were served.
+        served: u32,
     },
 }
 
@@ -81,6 +125,38 @@ pub enum Refusal {
     /// A body is not of the kind that the command needs. The gateway makes none such.
     #[error("a body of the command is of another kind")]
     BadBody,
+    /// The user has no such conversation.
+    #[error("the user has no such conversation")]
+    UnknownConversation,
+    /// The conversation seq is 0 or beyond the end of the conversation.
+    #[error("the conversation seq is not one of the conversation")]
+    BeyondConversation,
+    /// There is no such message.
+    #[error("there is no such message")]
+    UnknownMessage,
+    /// A setting has no such value.
+    #[error("the setting has no such value")]
+    BadSetting,
+    /// A receiver is named twice.
+    #[error("a receiver is named twice")]
+    NamedTwice,
+    /// There is no such audience.
+    #[error("there is no such audience")]
+    UnknownAudience,
+    /// The audience is complete and takes no more members, or is not complete and cannot be sent to.
+    #[error("the audience is not in a state for this")]
+    AudienceState,
+    /// The message has not reached the receiver yet. It will, and can then be recalled.
+    #[error(
+        "the message is on its way to this receiver and cannot be recalled from them yet: try again shortly"
+    )]
+    Underway,
+    /// Progress has moved on since the command was made.
+    #[error("progress has moved on")]
+    Stale,
+    /// As many fan-outs are running as may run at once.
+    #[error("too many messages to many receivers are on their way")]
+    TooManyRunning,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

@@ -14,7 +14,7 @@ use crate::id::{Hash, Position, Seq, Time, UserNo};
 use crate::limits::MAX_BODY_BYTES;
 use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
 use crate::record::Record;
-use crate::state::{Overlay, SettingsKey, SettingsRow, State, StateExt, UserLogRow};
+use crate::state::{Overlay, Scan, SettingsKey, SettingsRow, State, StateExt, UserLogRow};
 use crate::versions::RULES_VERSION;
 
 pub(crate) mod v1;
@@ -77,8 +77,8 @@ pub struct Step {
 pub struct Applied {
     /// Logs that have grown.
     pub delivered: Vec<Delivered>,
-    /// Where a message came to stand.
-    pub sent: Option<Sent>,
+    /// Where a message came to stand, for each receiver whom its own record serves, ascending by their numbers.
+    pub sent: Vec<Sent>,
     /// Whose body goes away.
     pub erased: Option<Position>,
 }
@@ -91,19 +91,73 @@ struct Draft<'a> {
 
 /// What `decide` makes of a command.
 enum Decision<'a> {
-    /// These facts. The outcome is given, or else the place of the message among them.
-    Facts(Vec<Draft<'a>>, Option<Outcome>),
+    /// These facts, and how their outcome is told.
+    Facts(Vec<Draft<'a>>, Reply),
     /// Nothing changes, and this is the outcome.
     Known(Outcome),
     /// Nothing changes.
     Refused(Refusal),
 }
 
+/// The outcome of facts.
+enum Reply {
+    /// This.
+    Given(Outcome),
+    /// Where the message among them came to stand.
+    Sent,
+    /// The same for each receiver, in this order.
+    Posted(Vec<Settled>),
+    /// That the last of them is the message of a fan-out.
+    Begun,
+}
+
+/// What became of a message to several users for one of them.
+enum Settled {
+    /// This, before anything was written.
+    Now(Result<Sent, Refusal>),
+    /// Where the message comes to stand for this receiver.
+    By(UserNo),
+}
+
+impl Settled {
+    fn now(self) -> Option<Result<Sent, Refusal>> {
+        match self {
+            Self::Now(result) => Some(result),
+            Self::By(_) => None,
+        }
+    }
+}
+
+impl Reply {
+    fn outcome(self, sent: &[Sent], tail: &Tail) -> Outcome {
+        let of = |user| {
+            let found = sent.binary_search_by_key(&user, |sent| sent.receiver);
+            found.ok().map(|at| sent[at].clone())
+        };
+        match self {
+            Self::Given(outcome) => outcome,
+            Self::Sent => sent.first().cloned().map_or(Outcome::Done, Outcome::Sent),
+            Self::Begun => Outcome::Begun {
+                position: tail.position,
+                time: tail.time,
+                repeated: false,
+            },
+            Self::Posted(settled) => {
+                let results = settled.into_iter().filter_map(|settled| match settled {
+                    Settled::Now(result) => Some(result),
+                    Settled::By(user) => of(user).map(Ok),
+                });
+                Outcome::Posted(results.collect())
+            }
+        }
+    }
+}
+
 /// Takes one command: decides, writes the records it makes and applies them to `state`, and moves `tail`.
 ///
 /// # Errors
 /// When the state cannot be read. The batch is then worthless: neither `state` nor `tail` may be used again.
-pub fn take<S: State>(
+pub fn take<S: Scan>(
     state: &mut Overlay<S>,
     tail: &mut Tail,
     stamped: &Stamped,
@@ -124,8 +178,8 @@ pub fn take<S: State>(
         }),
         (found, position) => return Err(unknown_rules(position.next(), found)),
     };
-    let (drafts, outcome) = match decision {
-        Decision::Facts(drafts, outcome) => (drafts, outcome),
+    let (drafts, reply) = match decision {
+        Decision::Facts(drafts, reply) => (drafts, reply),
         Decision::Known(outcome) => {
             step.answer = Ok(outcome);
             return Ok(step);
@@ -165,11 +219,11 @@ pub fn take<S: State>(
         records.push((record, bytes, draft.body));
         last = position;
     }
-    let mut sent = None;
+    let mut sent = Vec::new();
     for (record, bytes, body) in records {
         let stored = body.map(|body| body.stored());
         let applied = fold(state, tail, &record, &bytes, stored.as_deref())?;
-        sent = sent.or(applied.sent);
+        sent.extend(applied.sent);
         step.delivered.extend(applied.delivered);
         step.erased.extend(applied.erased);
         step.records.push(NewRecord {
@@ -178,7 +232,7 @@ pub fn take<S: State>(
             body: stored,
         });
     }
-    step.answer = Ok(outcome.or(sent.map(Outcome::Sent)).unwrap_or(Outcome::Done));
+    step.answer = Ok(reply.outcome(&sent, tail));
     Ok(step)
 }
 
@@ -254,6 +308,34 @@ pub fn find_user_entry<S: State>(
     position: Position,
 ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
     v1::find_user_entry(state, user, position)
+}
+
+/// The record that delivered the message at `message` to `user`, if one has: the message's own, or one of those that fan it
+/// out. It is what [`find_user_entry`] looks for.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn delivering<S: Scan>(
+    state: &S,
+    message: Position,
+    user: UserNo,
+) -> Result<Option<Position>, StateError> {
+    v1::delivering(state, message, user)
+}
+
+/// The receivers of the message at `position` whose numbers are `from` or more, ascending, and with whom to go on; 0 when that
+/// was all. Looks at no more than `limit` of those who may be receivers, so it may give fewer, also none, before the end.
+/// `None` when there is no such message.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn receivers<S: Scan>(
+    state: &S,
+    position: Position,
+    from: UserNo,
+    limit: usize,
+) -> Result<Option<(Vec<UserNo>, UserNo)>, StateError> {
+    v1::Fanned::receivers_of(state, position, from, limit)
 }
 
 /// Checks that the next command can be decided: that this program has the rules in force. To be asked before a ledger is

@@ -13,9 +13,11 @@ pub use key::{Key, RowKey};
 pub use map::MapState;
 pub use overlay::{Effect, Overlay};
 pub use row::{
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, ProfileRow, RegistrationRow, Row, SettingsKey, SettingsRow, TokenCutRow, TokenRow,
-    UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
+    ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
+    ErasedRow, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow,
+    RemovedRow, Row, Running, SettingsKey, SettingsRow, Table, TokenCutRow, TokenRow,
+    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
 };
 pub use state_hash::StateHasher;
 
@@ -48,6 +50,52 @@ impl<S: State + ?Sized> State for &S {
 
     fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
         (**self).record(position)
+    }
+}
+
+/// What `decide` and readers may do besides: look for rows by ranges of keys. `apply` may not, and so does not see this: after a
+/// crash it would find what no other run has found.
+pub trait Scan: State {
+    /// The rows of a [scanned](FamilyInfo::scanned) family from `from` up to but not including `to`, ascending by key, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn scan(
+        &self,
+        family: Family,
+        from: &Key,
+        to: &Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StateError>;
+
+    /// Rows with keys from `from` up to but not including `to`, ascending, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails or a row is corrupt.
+    fn rows<R: Row>(
+        &self,
+        from: &R::Key,
+        to: &R::Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, R)>, StateError> {
+        let found = self.scan(R::FAMILY, &from.key(), &to.key(), limit)?;
+        found
+            .into_iter()
+            .map(|(key, value)| Ok((key, R::decode(&value)?)))
+            .collect()
+    }
+}
+
+impl<S: Scan + ?Sized> Scan for &S {
+    fn scan(
+        &self,
+        family: Family,
+        from: &Key,
+        to: &Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StateError> {
+        (**self).scan(family, from, to, limit)
     }
 }
 

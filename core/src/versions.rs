@@ -5,7 +5,7 @@
 pub const LEDGER_FORMAT: u32 = 1;
 
 /// Layout of the views. Views of another version are rebuilt from the ledger, never converted.
-pub const VIEWS_VERSION: u32 = 1;
+pub const VIEWS_VERSION: u32 = 2;
 
 /// Version of the native wire protocol, in its ALPN name `waybill/1`.
 pub const WIRE_VERSION: u32 = 1;

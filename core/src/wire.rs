@@ -15,7 +15,10 @@ mod log;
 mod send;
 
 pub use code::{CODES, Code, CodeInfo};
-pub use entry::{Entry, MESSAGE, MessageEntry, Place};
+pub use entry::{
+    CLEARED, Entry, MESSAGE, MessageEntry, NoteEntry, Place, READ, RECALLED, REMOVED, SETTINGS,
+    Settings,
+};
 pub use frame::{Frame, FrameError, FrameReader, HEADER_BYTES, write};
 pub use frames::{ClientFrame, ServerFrame};
 pub use hello::{Bye, Capabilities, Device, Failure, Hello, Limits, Refused, Welcome};

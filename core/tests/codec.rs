@@ -11,7 +11,7 @@ use waybill_core::body::{self, Body};
 use waybill_core::codec::{self, CodecError};
 use waybill_core::command::{Ask, Command, Stamped};
 use waybill_core::fact::{Fact, MessageSent, PackedCursor, pack_cursors, unpack_cursors};
-use waybill_core::id::{DeviceNo, Hash, Position, Seq, Time, UserNo};
+use waybill_core::id::{ControlSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
 use waybill_core::limits::{MAX_BODY_BYTES, MAX_COMMAND_BYTES, MAX_REACHED, MAX_RECORD_BYTES};
 use waybill_core::outcome::{Answer, Refusal};
 use waybill_core::record::{Record, RecordError, Surface};
@@ -316,6 +316,7 @@ fn crowded() -> (MapState, Tail, Vec<(UserNo, DeviceNo, Seq)>) {
         let head = UserHeadRow {
             head: seq,
             floor: Seq(1),
+            control: ControlSeq(0),
             chain: Hash::ZERO,
         };
         overlay.put(user, &head);

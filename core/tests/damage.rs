@@ -10,7 +10,7 @@ use waybill_core::body::SealedBody;
 use waybill_core::command::{Ask, Command, ConversationKind, Send, Stamped, Unknown};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Fact, Options};
-use waybill_core::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
+use waybill_core::id::{ControlSeq, ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Refusal, StateError};
 use waybill_core::policy::Policy;
 use waybill_core::record::{Record, Surface};
@@ -103,6 +103,7 @@ fn rows_at_the_end_of_their_range_are_corrupt() {
     let head = UserHeadRow {
         head: Seq(u64::MAX),
         floor: Seq(1),
+        control: ControlSeq(0),
         chain: Hash::ZERO,
     };
     change(&mut chronicle, UserNo(2), &head);
@@ -113,6 +114,7 @@ fn rows_at_the_end_of_their_range_are_corrupt() {
     let mut chronicle = begun();
     let end = ConversationRow {
         head: ConversationSeq(u64::MAX),
+        counted: 1,
         last: Position(4),
         last_time: Time(u64::MAX),
     };

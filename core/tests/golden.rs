@@ -67,7 +67,7 @@ fn summary(state: &MapState, tail: &Tail) -> Value {
     let logs = heads.map(|((_, key), value)| {
         let row = UserHeadRow::decode(value).unwrap();
         let user = u64::from_be_bytes(key.as_slice().try_into().unwrap());
-        json!({ "user": user, "head": row.head.0, "floor": row.floor.0, "chain": row.chain.to_string() })
+        json!({ "user": user, "head": row.head.0, "floor": row.floor.0, "control": row.control.0, "chain": row.chain.to_string() })
     });
     let joined = state.joined().into_iter();
     let joined =
@@ -121,9 +121,11 @@ fn check_script(chronicle: &Chronicle, steps: &[Step]) {
         // `Ok` or `Err`, then the number of the outcome or refusal.
         kinds.insert(codec::encode(&step.answer)[..2].to_vec());
     }
-    let outcomes = (0..4).map(|kind| vec![0, kind]);
-    let all_but_too_large = (0..8).map(|kind| vec![1, kind]);
-    let expected: std::collections::BTreeSet<_> = outcomes.chain(all_but_too_large).collect();
+    let outcomes = (0..11).map(|kind| vec![0, kind]);
+    // All but `BadBody`, which is no honest command's, and `TooManyRunning`, which takes 256 of them.
+    let refusals = (0..19).filter(|kind| *kind != 9);
+    let refusals = refusals.map(|kind| vec![1, kind]);
+    let expected: std::collections::BTreeSet<_> = outcomes.chain(refusals).collect();
     assert_eq!(kinds, expected);
     for info in &FAMILIES {
         let mut families = chronicle.state.rows.keys().map(|(family, _)| *family);

@@ -19,7 +19,9 @@ use waybill_core::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_TIME_AHEA
 use waybill_core::outcome::{Outcome, Refusal};
 use waybill_core::record::Surface;
 use waybill_core::rules::Step;
-use waybill_core::state::{DevicesRow, StateExt, TokenCutRow, TokenRow, UserLogRow};
+use waybill_core::state::{
+    DevicesRow, Family, Key, StateExt, TokenCutRow, TokenRow, UserLogRow, Value,
+};
 
 fn as_expected(step: &Step) -> Expected {
     Expected {
@@ -79,10 +81,17 @@ fn check(commands: &[Stamped], every: usize) -> (Chronicle, Model) {
         assert_eq!(as_expected(&step), expected, "command {index}: {stamped:?}");
         steps.push(step);
         if index % every == 0 || index + 1 == commands.len() {
-            assert_eq!(
-                chronicle.state.rows,
-                model_rows::rows(&model),
-                "rows after command {index}: {stamped:?}"
+            let expected = model_rows::rows(&model);
+            let differing = |(place, value): &(&(Family, Key), &Value)| {
+                expected.get(place) != Some(value) || chronicle.state.rows.get(place) != Some(value)
+            };
+            let rows = chronicle.state.rows.iter().filter(differing);
+            let missing = expected.iter().filter(differing);
+            assert!(
+                chronicle.state.rows == expected,
+                "after command {index}: {stamped:?}\nrows are {:?}\nand should be {:?}",
+                rows.collect::<Vec<_>>(),
+                missing.collect::<Vec<_>>()
             );
             check_tokens(&chronicle, &model);
         }

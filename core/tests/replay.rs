@@ -238,7 +238,7 @@ fn plans_meet_everything() {
     let mut runner = TestRunner::deterministic();
     let strategy = plans(120);
     let mut met: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for _ in 0..300 {
+    for _ in 0..500 {
         let plan = strategy.new_tree(&mut runner).unwrap().current();
         let mut chronicle = Chronicle::new();
         for step in chronicle.take_each(&commands(&plan)) {
@@ -288,6 +288,21 @@ fn plans_meet_everything() {
         "erased a device's id",
         "erased a message",
         "made room for a device",
+        "posted",
+        "begun",
+        "audience",
+        "filled",
+        "progress",
+        "read",
+        "recalled",
+        "AudienceState",
+        "BadSetting",
+        "BeyondConversation",
+        "NamedTwice",
+        "Stale",
+        "UnknownAudience",
+        "UnknownConversation",
+        "UnknownMessage",
     ];
     for name in names
         .into_iter()
@@ -307,6 +322,13 @@ fn answer_name(step: &Step) -> &'static str {
         Ok(Outcome::Sent(_)) => "sent",
         Ok(Outcome::User { .. }) => "user",
         Ok(Outcome::Device { .. }) => "device",
+        Ok(Outcome::Posted(_)) => "posted",
+        Ok(Outcome::Read { .. }) => "read",
+        Ok(Outcome::Recalled { .. }) => "recalled",
+        Ok(Outcome::Begun { .. }) => "begun",
+        Ok(Outcome::Audience { .. }) => "audience",
+        Ok(Outcome::Filled { .. }) => "filled",
+        Ok(Outcome::Progress { .. }) => "progress",
         Err(Refusal::KeyReused) => "KeyReused",
         Err(Refusal::UnknownReceiver) => "UnknownReceiver",
         Err(Refusal::UnknownUser) => "UnknownUser",
@@ -317,6 +339,16 @@ fn answer_name(step: &Step) -> &'static str {
         Err(Refusal::BadRules) => "BadRules",
         Err(Refusal::TooLarge) => "TooLarge",
         Err(Refusal::BadBody) => "BadBody",
+        Err(Refusal::UnknownConversation) => "UnknownConversation",
+        Err(Refusal::BeyondConversation) => "BeyondConversation",
+        Err(Refusal::UnknownMessage) => "UnknownMessage",
+        Err(Refusal::BadSetting) => "BadSetting",
+        Err(Refusal::NamedTwice) => "NamedTwice",
+        Err(Refusal::UnknownAudience) => "UnknownAudience",
+        Err(Refusal::AudienceState) => "AudienceState",
+        Err(Refusal::Underway) => "Underway",
+        Err(Refusal::Stale) => "Stale",
+        Err(Refusal::TooManyRunning) => "TooManyRunning",
     }
 }
 

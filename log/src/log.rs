@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -162,6 +162,8 @@ impl Log {
             tails: Tails::default(),
             durable: watch::Sender::new(tail.position),
             epoch: epoch.map_or_else(OnceLock::new, OnceLock::from),
+            changes: AtomicU64::new(0),
+            fanouts: watch::Sender::new(0),
             stopped: AtomicBool::new(false),
             counters: Counters::default(),
         });

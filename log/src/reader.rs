@@ -1,6 +1,15 @@
 //! Reading: user logs, messages, users, tokens. Whatever a reader sees is durable, because the views change only after the ledger
 //! is synced. Reading never writes.
 
+mod conversations;
+mod tasks;
+
+pub use conversations::{
+    Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, LIST_ENTRIES, ListPage, ListPlace, Listed,
+    Told,
+};
+pub use tasks::{Due, Progress, RECEIVERS, ReceiverPage, ReceiverStatus, Standing};
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -353,7 +362,11 @@ impl Reader {
         user: UserNo,
         position: Position,
     ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
-        waybill_core::rules::find_user_entry(&self.shared.store, user, position)
+        let store = &self.shared.store;
+        match waybill_core::rules::delivering(store, position, user)? {
+            Some(delivering) => waybill_core::rules::find_user_entry(store, user, delivering),
+            None => Ok(None),
+        }
     }
 
     /// From the ring where it has them, else from the ledger.

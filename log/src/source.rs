@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use waybill_core::command::{Ask, Command};
+use waybill_core::command::{Ask, Command, To, UserRef};
 use waybill_core::id::Time;
 use waybill_core::outcome::Answer;
 
@@ -118,12 +118,24 @@ pub struct QueueHandle {
 /// What a command costs in the queue besides its body, in bytes.
 const COMMAND_BYTES: usize = 512;
 
+/// What a reference to a user costs, about: an id of usual length, its place on the heap, a hash and an opening.
+const REFERENCE_BYTES: usize = size_of::<UserRef>() + 64;
+
 fn cost(command: &Command) -> usize {
     let body = match &command.ask {
         Ask::Send(send) => send.body.bytes.len(),
         Ask::Register { profile, .. } => profile.bytes.len(),
         Ask::SeeDevice { body, .. } => body.bytes.len(),
         Ask::Reach { cursors } => cursors.len() * size_of::<(u64, u32, u64)>(),
+        Ask::Post(post) => {
+            let users = match &post.to {
+                To::Users(users) => users.len(),
+                To::Audience(_) | To::Registered | To::Seen => 0,
+            };
+            post.body.bytes.len() + users * REFERENCE_BYTES
+        }
+        Ask::FillAudience { users, .. } => users.len() * REFERENCE_BYTES,
+        Ask::BeginAudience { body, .. } => body.bytes.len(),
         _ => 0,
     };
     COMMAND_BYTES + body

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waybill_core::id::Position;
 use waybill_core::outcome::StateError;
-use waybill_core::state::{Effect, Family, Key, Row, RowKey, State, Value};
+use waybill_core::state::{Effect, Family, Key, Row, RowKey, Scan, State, Value};
 
 use crate::error::StoreError;
 use crate::hot::{DirtyRow, Hit, HotTable};
@@ -138,23 +138,50 @@ impl ViewStore {
         to: &R::Key,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, R)>, StateError> {
-        let rows =
-            self.views
-                .range(R::FAMILY, from.key().as_slice(), to.key().as_slice(), limit)?;
-        let check_hot = self.hot.has(R::FAMILY);
-        let mut out = Vec::with_capacity(rows.len());
-        for (key, value) in rows {
-            let changed = match Key::from_slice(&key) {
-                Some(key) if check_hot => Some(self.hot.get(R::FAMILY, &key)),
-                _ => None,
-            };
-            match changed {
-                Some(Hit::Deleted) => {}
-                Some(Hit::Row(changed)) => out.push((key, R::decode(&changed)?)),
-                None | Some(Hit::Miss(_)) => out.push((key, R::decode(&value)?)),
-            }
+        let (from, to) = (from.key(), to.key());
+        self.raw_range(from.as_slice(), to.as_slice(), limit)
+    }
+
+    /// As [`ViewStore::range`], with keys as bytes.
+    ///
+    /// # Errors
+    /// When the database fails or a row is corrupt.
+    pub fn raw_range<R: Row>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, R)>, StateError> {
+        let rows = self.range_of(R::FAMILY, from, to, limit)?;
+        rows.into_iter()
+            .map(|(key, value)| Ok((key, R::decode(&value)?)))
+            .collect()
+    }
+
+    fn range_of(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Value)>, StateError> {
+        let mut rows = self.views.range(family, from, to, limit)?;
+        if self.hot.has(family) {
+            rows.retain_mut(|(key, value)| {
+                let Some(key) = Key::from_slice(key) else {
+                    return true;
+                };
+                match self.hot.get(family, &key) {
+                    Hit::Deleted => false,
+                    Hit::Row(changed) => {
+                        *value = changed;
+                        true
+                    }
+                    Hit::Miss(_) => true,
+                }
+            });
         }
-        Ok(out)
+        Ok(rows)
     }
 }
 
@@ -189,5 +216,19 @@ impl State for ViewStore {
 
     fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.ledger.record(position)?)
+    }
+}
+
+impl Scan for ViewStore {
+    fn scan(
+        &self,
+        family: Family,
+        from: &Key,
+        to: &Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StateError> {
+        let rows = self.range_of(family, from.as_slice(), to.as_slice(), limit)?;
+        let known = |(key, value): (Vec<u8>, Value)| Some((Key::from_slice(&key)?, value));
+        Ok(rows.into_iter().filter_map(known).collect())
     }
 }

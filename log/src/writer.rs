@@ -16,7 +16,7 @@ use waybill_core::command::Stamped;
 use waybill_core::id::{Epoch, Position};
 use waybill_core::outcome::{Answer, StateError};
 use waybill_core::rules::{self, Delivered, NewRecord, Tail};
-use waybill_core::state::{Effect, Overlay};
+use waybill_core::state::{Effect, Family, Overlay, RowKey as _, SettingsKey};
 
 use crate::clock::Clock;
 use crate::config::LogConfig;
@@ -45,6 +45,10 @@ pub struct Shared {
     pub(crate) durable: watch::Sender<Position>,
     /// The identity of the history, once it has begun.
     pub(crate) epoch: std::sync::OnceLock<Epoch>,
+    /// Counts the beginnings and the ends of changes to the views: odd while one is under way.
+    pub(crate) changes: AtomicU64,
+    /// Counts the changes of what is being fanned out.
+    pub(crate) fanouts: watch::Sender<u64>,
     pub(crate) stopped: AtomicBool,
     pub(crate) counters: Counters,
 }
@@ -247,7 +251,11 @@ impl<S: Source> Writer<S> {
 
             let records = decided.records.len() as u64;
             shared.durable.send_replace(decided.tail.position);
-            let bytes = shared.store.commit(decided.effects)?;
+            let fanouts_change = changes_fanouts(&decided.effects);
+            shared.changes.fetch_add(1, Ordering::SeqCst);
+            let committed = shared.store.commit(decided.effects);
+            shared.changes.fetch_add(1, Ordering::SeqCst);
+            let bytes = committed?;
             self.setup.tail = decided.tail;
             self.note_epoch()?;
             if let (Some(witness), Some(applied)) =
@@ -258,6 +266,9 @@ impl<S: Source> Writer<S> {
             shared.ring.push(decided.records, &decided.erased);
             shared.tails.wake(&decided.delivered);
             self.flusher.note(records, bytes);
+            if fanouts_change {
+                shared.fanouts.send_modify(|count| *count += 1);
+            }
         }
         for (reply, answer) in decided.answers {
             reply.send(Ok(answer));
@@ -323,6 +334,15 @@ impl<S: Source> Writer<S> {
         }
         Ok(())
     }
+}
+
+/// Whether a fan-out has begun or ended. Effects come sorted by family, settings first.
+fn changes_fanouts(effects: &[Effect]) -> bool {
+    let running = SettingsKey::Running.key();
+    let places = effects.iter().map(Effect::place);
+    places
+        .take_while(|(family, _)| *family == Family::Settings)
+        .any(|(_, key)| *key == running)
 }
 
 fn applied(shared: &Shared, tail: &Tail) -> Option<Applied> {

@@ -114,7 +114,7 @@ const IN_A_FILE: &[&str] = &[
     "MANIFEST",
     "CURRENT",
     "the tail file",
-    "DIR/format",
+    "`format`",
     "record ",
     "position ",
 ];
@@ -151,7 +151,12 @@ fn every_byte_of_the_log_flipped() {
     each(image.files[&log].len() * bits, |n| {
         let (at, bit) = (n / bits, if bits == 1 { n % 8 } else { n % bits });
         let damaged = image.change(&log, |bytes| bytes[at] ^= 1 << bit);
-        if refused_or_whole(&damaged, &whole, IN_THE_LOG, &format!("bit {bit} of byte {at}")) {
+        if refused_or_whole(
+            &damaged,
+            &whole,
+            IN_THE_LOG,
+            &format!("bit {bit} of byte {at}"),
+        ) {
             served.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -289,7 +294,12 @@ fn the_tail_file_flipped_cut_and_lost() {
     each(places.len(), |n| {
         let (at, bit) = (places[n], n % 8);
         let damaged = image.change(&tail, |bytes| bytes[at] ^= 1 << bit);
-        if refused_or_whole(&damaged, &whole, IN_THE_TAIL_FILE, &format!("byte {at} of the tail file")) {
+        if refused_or_whole(
+            &damaged,
+            &whole,
+            IN_THE_TAIL_FILE,
+            &format!("byte {at} of the tail file"),
+        ) {
             served.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -300,7 +310,12 @@ fn the_tail_file_flipped_cut_and_lost() {
     assert!(error.contains("the tail file is corrupt"), "{error}");
     for len in [1, 71, 72, 73, 4096, 4097, len - 1] {
         let cut = image.change(&tail, |bytes| bytes.truncate(len));
-        refused_or_whole(&cut, &whole, IN_THE_TAIL_FILE, &format!("tail file cut at {len}"));
+        refused_or_whole(
+            &cut,
+            &whole,
+            IN_THE_TAIL_FILE,
+            &format!("tail file cut at {len}"),
+        );
     }
     let messages = Messages::default();
     let lost = image.clone().without("tail");

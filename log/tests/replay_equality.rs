@@ -185,7 +185,7 @@ fn check_joined(records: &Records, rows: &Rows) {
                 let row = DeviceNameRow { position, id };
                 ((DeviceNameRow::FAMILY, (user, device).key()), row.encode())
             }
-            (_, Body::Message(_)) => continue,
+            (_, Body::Message(_) | Body::Audience { .. } | Body::Refused { .. }) => continue,
             (fact, body) => panic!("{fact:?} with {body:?}"),
         };
         assert_eq!(joined.insert(place, row), None);

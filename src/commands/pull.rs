@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use waybill_client::{Connector, Fingerprint, Identity, Trust};
 use waybill_core::id::Seq;
-use waybill_core::wire::{Entry, Page, Place};
+use waybill_core::wire::{Entry, NoteEntry, Page, Place};
 
 use super::FINGERPRINT_FILE;
 use crate::args::Pull;
@@ -139,6 +139,8 @@ struct Described {
     kind: u8,
     #[serde(flatten)]
     message: Option<DescribedMessage>,
+    #[serde(flatten)]
+    note: Option<DescribedNote>,
 }
 
 #[derive(serde::Serialize)]
@@ -161,6 +163,41 @@ struct DescribedMessage {
     content: Option<Box<RawValue>>,
 }
 
+/// An entry that is no message, as it is over HTTP.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribedNote {
+    conversation: Value,
+    conversation_seq: u64,
+    by: String,
+    #[serde(rename = "serverMsgID", skip_serializing_if = "Option::is_none")]
+    server_msg_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conversation_seqs: Vec<u64>,
+}
+
+impl From<NoteEntry> for DescribedNote {
+    fn from(note: NoteEntry) -> Self {
+        let settings = note.settings.map(|settings| {
+            json!({
+                "pinned": settings.pinned,
+                "receiveOption": settings.receive_option,
+                "hidden": settings.hidden,
+            })
+        });
+        Self {
+            conversation: json!({"kind": kind(note.place.kind), "peer": note.place.peer}),
+            conversation_seq: note.conversation_seq.0,
+            by: note.by,
+            server_msg_id: note.server_msg_id.as_ref().map(|id| hex(id)),
+            settings,
+            conversation_seqs: note.messages.iter().map(|seq| seq.0).collect(),
+        }
+    }
+}
+
 fn describe(entry: &Entry) -> Result<Described, Failure> {
     let message = entry
         .as_message()
@@ -180,11 +217,13 @@ fn describe(entry: &Entry) -> Result<Described, Failure> {
                 .ok()
                 .and_then(|text| RawValue::from_string(text).ok()),
         });
+    let note = entry.as_note().map_err(Failure::with(REFUSED))?;
     Ok(Described {
         seq: entry.seq.0,
         time: entry.time.0,
         kind: entry.kind,
         message,
+        note: note.map(DescribedNote::from),
     })
 }
 
@@ -223,6 +262,22 @@ fn print(args: &Pull, raw: &str, entry: &Value) -> Result<Reader, Failure> {
         .get("content")
         .map(ToString::to_string)
         .unwrap_or_default();
+    if let Some(by) = entry.get("by").and_then(Value::as_str) {
+        let what = match entry.get("kind").and_then(Value::as_u64) {
+            Some(2) => "read up to",
+            Some(3) => "settings",
+            Some(4) => "recalled",
+            Some(5) => "deleted",
+            Some(6) => "deleted up to",
+            _ => "something else",
+        };
+        return print_line(format_args!(
+            "{:>6}  {}  by {by}  {what} {}",
+            number("seq"),
+            number("time"),
+            number("conversationSeq")
+        ));
+    }
     print_line(format_args!(
         "{:>6}  {}  from {}  type {}  {content}",
         number("seq"),

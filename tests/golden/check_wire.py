@@ -230,6 +230,18 @@ MESSAGE_ENTRY = Struct(
 )
 
 
+NOTE_ENTRY = Struct(
+    place=Struct(kind=U8(), peer=TEXT),
+    conversation_seq=U64,
+    by=TEXT,
+    server_msg_id=Option(ID16),
+    settings=Option(Struct(pinned=BOOL, receive_option=U8(), hidden=BOOL)),
+    messages=List(U64, 256),
+)
+# Kind: what a payload of this kind is called here, and its fields.
+PAYLOADS = {1: ("message", MESSAGE_ENTRY), **{kind: ("note", NOTE_ENTRY) for kind in range(2, 7)}}
+
+
 class Entry:
     """seq, kind, time, payload; the payload of a kind that is known here is decoded too."""
 
@@ -237,16 +249,18 @@ class Entry:
 
     def read(self, data):
         value, data = self.outer.read(data)
-        if value["kind"] == 1:
-            value["message"], rest = MESSAGE_ENTRY.read(bytes.fromhex(value.pop("payload")))
+        if value["kind"] in PAYLOADS:
+            name, kind = PAYLOADS[value["kind"]]
+            value[name], rest = kind.read(bytes.fromhex(value.pop("payload")))
             if rest:
-                raise Malformed(f"{len(rest)} bytes follow a message")
+                raise Malformed(f"{len(rest)} bytes follow a {name}")
         return value, data
 
     def write(self, value):
-        if value["kind"] == 1:
-            value = {**value, "payload": MESSAGE_ENTRY.write(value["message"]).hex()}
-            del value["message"]
+        if value["kind"] in PAYLOADS:
+            name, kind = PAYLOADS[value["kind"]]
+            value = {**value, "payload": kind.write(value[name]).hex()}
+            del value[name]
         return self.outer.write(value)
 
 

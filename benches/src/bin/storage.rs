@@ -10,6 +10,7 @@ use waybill_benches::compare::columns::{Name, Programs};
 use waybill_benches::compare::{report, runner};
 use waybill_benches::corpus::{Corpus, DEFAULT_SEED, DEFAULT_USERS, POOL_SIZE, Pool};
 use waybill_benches::error::{Error, IoContext as _, Result};
+use waybill_benches::fanout;
 use waybill_benches::life::{self, restart};
 use waybill_benches::manifest::{Recording, calibration};
 use waybill_benches::window::Span;
@@ -37,6 +38,8 @@ enum Task {
     Engine(EngineArgs),
     /// Fill a data directory, read pages, kill it under load, rebuild its views, and weigh it.
     Life(LifeArgs),
+    /// Messages to many: to everybody, beside single sends; lists of conversations, receivers of tasks.
+    Fanout(FanoutArgs),
     /// What `life` kills.
     #[command(name = restart::VICTIM, hide = true)]
     Victim(VictimArgs),
@@ -105,6 +108,15 @@ struct LifeArgs {
 }
 
 #[derive(Args)]
+struct FanoutArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Memory budget of the engine, in MiB.
+    #[arg(long, default_value_t = LogConfig::default().memory_mib)]
+    memory_mib: usize,
+}
+
+#[derive(Args)]
 struct VictimArgs {
     data: PathBuf,
     from: u64,
@@ -121,6 +133,7 @@ fn main() -> ExitCode {
     let result = match task {
         Some(Task::Engine(args)) => engine(&args),
         Some(Task::Life(args)) => live(&args),
+        Some(Task::Fanout(args)) => fan_out(&args),
         Some(Task::Victim(args)) => victim(&args),
         None => Ok(()),
     };
@@ -228,6 +241,45 @@ fn live(args: &LifeArgs) -> Result<()> {
     }
     let report = life::report::Report { manifest, life };
     print(&report, &report.markdown(), json)
+}
+
+/// What `fanout` gives.
+#[derive(serde::Serialize)]
+struct FanoutReport {
+    manifest: waybill_benches::manifest::Manifest,
+    #[serde(flatten)]
+    fanout: fanout::Fanout,
+}
+
+fn fan_out(args: &FanoutArgs) -> Result<()> {
+    let Common {
+        users,
+        seed,
+        ref data,
+        quick,
+        json,
+    } = args.common;
+    let directory = tempfile::Builder::new()
+        .prefix("waybill-fanout-")
+        .tempdir_in(data)
+        .doing(format!("making a directory in {}", data.display()))?;
+    let options = fanout::Options {
+        users: if quick { users.min(QUICK_USERS) } else { users },
+        seed,
+        data: directory.path().join("data"),
+        config: LogConfig {
+            memory_mib: args.memory_mib,
+            ..LogConfig::default()
+        },
+    };
+    let recording = Recording::begin("storage fanout", directory.path(), calibration_time(quick))?;
+    let fanout = fanout::run(&options)?;
+    let config = serde_json::json!({
+        "users": options.users, "quick": quick, "log": format!("{:?}", options.config),
+    });
+    let manifest = recording.end("every answer after a sync of its batch", config, seed)?;
+    let markdown = fanout.markdown();
+    print(&FanoutReport { manifest, fanout }, &markdown, json)
 }
 
 fn victim(args: &VictimArgs) -> Result<()> {

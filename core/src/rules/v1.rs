@@ -2,16 +2,15 @@
 
 mod apply;
 mod decide;
-mod joined;
 pub(crate) mod limits;
 mod search;
 
-use crate::outcome::StateError;
-
 pub(super) use apply::apply;
-pub(super) use decide::decide;
-pub(super) use joined::{is_joined, join, may_join};
-pub(super) use search::user_entry as find_user_entry;
+pub(super) use apply::joined::{is_joined, join, may_join};
+pub(super) use decide::{Fanned, decide};
+pub(super) use search::{delivering, user_entry as find_user_entry};
+
+use crate::outcome::StateError;
 
 /// A number counted on from one that a row of `family` holds. A row at the end of the range was not written by us.
 fn counted_on<N>(next: Option<N>, family: &'static str) -> Result<N, StateError> {

@@ -34,6 +34,30 @@ pub enum Family {
     Dedup,
     /// Position → by which record its body was erased.
     Erased,
+    /// User number, conversation → how far the user has read it, and what the user has set for it.
+    Memberships,
+    /// User number, conversation → since when the user has it.
+    UserConversations,
+    /// User number, conversation, conversation seq → that the message is not there any more for this user.
+    Removed,
+    /// User number, control seq → the entry that is no message.
+    ControlLog,
+    /// User number, table → the last record that changed the table.
+    Versions,
+    /// Message → how far it is fanned out.
+    Fanouts,
+    /// Message, last receiver of a chunk → the chunk's record.
+    FanoutChunks,
+    /// Message, receiver → the record that delivered it before its turn.
+    Early,
+    /// Audience number → its name, how it is filled.
+    Audiences,
+    /// Keyed hash of an audience's name → its newest complete generation.
+    AudienceNames,
+    /// Audience number, user number → membership.
+    AudienceMembers,
+    /// Audience number, position → a record of refused lines.
+    Refused,
 }
 
 /// Where the rows of a family come from.
@@ -67,6 +91,8 @@ pub struct FamilyInfo {
     pub writing: Writing,
     /// Whether `decide`, `apply` and readers ask for the same rows so often that they are kept in memory.
     pub cached: bool,
+    /// Whether rows are looked for by ranges of their keys within a batch: see [`Scan`](super::Scan).
+    pub scanned: bool,
     /// What removes or changes a row besides its own facts.
     pub erased_by: &'static str,
     /// Key, as bytes.
@@ -79,31 +105,43 @@ use Contents::{Folded, Joined};
 use Writing::{Appended, Updated};
 
 macro_rules! families {
-    ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $erased:literal, $key:literal, $value:literal),)*) => {
+    ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $scanned:literal, $erased:literal, $key:literal, $value:literal),)*) => {
         /// Every family of the views, in the order of their numbers.
-        pub const FAMILIES: [FamilyInfo; 15] = [$(FamilyInfo {
+        pub const FAMILIES: [FamilyInfo; 27] = [$(FamilyInfo {
             family: Family::$family, name: $name, contents: $contents, writing: $writing, cached: $cached,
-            erased_by: $erased, key: $key, value: $value,
+            scanned: $scanned, erased_by: $erased, key: $key, value: $value,
         }),*];
     };
 }
 
 families! {
-    (Settings, "settings", Folded, Updated, true, "never", "setting u8", "the setting"),
-    (UserIds, "user_ids", Folded, Appended, true, "never", "keyed hash of the id 16", "position, user number"),
-    (Users, "users", Joined, Appended, true, "erasing the body of UserSeen", "user number u64", "position, id"),
-    (Registrations, "registrations", Folded, Appended, false, "never", "user number u64", "position"),
-    (Profiles, "profiles", Joined, Updated, false, "erasing the body of UserRegistered", "user number u64", "position, profile"),
-    (Devices, "devices", Folded, Updated, true, "never", "user number u64", "last number given; devices with platform and reached"),
-    (DeviceNames, "device_names", Joined, Appended, false, "erasing the body of DeviceSeen", "user number u64, device number u32", "position, id"),
-    (Tokens, "tokens", Folded, Appended, true, "never", "keyed hash of the token 16", "position, user number, platform, end, revoked"),
-    (TokenCuts, "token_cuts", Folded, Updated, true, "never", "user number u64", "positions before which tokens are revoked"),
-    (UserHeads, "user_heads", Folded, Updated, true, "never", "user number u64", "head, floor, chain hash"),
-    (UserLog, "user_log", Folded, Appended, false, "never", "user number u64, seq u64", "delivering position, kind, conversation seq, …"),
-    (Conversations, "conversations", Folded, Updated, true, "never", "conversation 17", "head, last message, last time"),
-    (ConversationLog, "conversation_log", Folded, Appended, false, "erasing the message", "conversation 17, conversation seq u64", "position, time ahead, changed by"),
-    (Dedup, "dedup", Folded, Appended, false, "never", "dedup key 16", "position"),
-    (Erased, "erased", Folded, Appended, false, "never", "position u64", "position of the erasure"),
+    (Settings, "settings", Folded, Updated, true, false, "never", "setting u8", "the setting"),
+    (UserIds, "user_ids", Folded, Appended, true, false, "never", "keyed hash of the id 16", "position, user number"),
+    (Users, "users", Joined, Appended, true, false, "erasing the body of UserSeen", "user number u64", "position, id"),
+    (Registrations, "registrations", Folded, Appended, false, true, "never", "user number u64", "position"),
+    (Profiles, "profiles", Joined, Updated, false, false, "erasing the body of UserRegistered", "user number u64", "position, profile"),
+    (Devices, "devices", Folded, Updated, true, false, "never", "user number u64", "last number given; devices with platform and reached"),
+    (DeviceNames, "device_names", Joined, Appended, false, false, "erasing the body of DeviceSeen", "user number u64, device number u32", "position, id"),
+    (Tokens, "tokens", Folded, Appended, true, false, "never", "keyed hash of the token 16", "position, user number, platform, end, revoked"),
+    (TokenCuts, "token_cuts", Folded, Updated, true, false, "never", "user number u64", "positions before which tokens are revoked"),
+    (UserHeads, "user_heads", Folded, Updated, true, false, "never", "user number u64", "head, floor, control head, chain hash"),
+    (UserLog, "user_log", Folded, Appended, false, false, "never", "user number u64, seq u64", "delivering position, kind, conversation seq, …"),
+    (Conversations, "conversations", Folded, Updated, true, false, "never", "conversation 17", "head, counted messages, last message, last time"),
+    (ConversationLog, "conversation_log", Folded, Appended, false, false, "erasing the message", "conversation 17, conversation seq u64", "position, message, time ahead, type, counted messages so far, changed by"),
+    (Dedup, "dedup", Folded, Appended, false, false, "never", "dedup key 16", "position"),
+    (Erased, "erased", Folded, Appended, false, false, "never", "position u64", "position of the erasure"),
+    (Memberships, "memberships", Folded, Updated, true, false, "never", "user number u64, conversation 17", "read, counted there, removed above, hidden, settings"),
+    (UserConversations, "user_conversations", Folded, Appended, false, false, "never", "user number u64, conversation 17", "position"),
+    (Removed, "removed", Folded, Appended, false, true, "never", "user number u64, conversation 17, conversation seq u64", "position, counted, by the user alone"),
+    (ControlLog, "control_log", Folded, Appended, false, false, "never", "user number u64, control seq u64", "position, seq"),
+    (Versions, "versions", Folded, Updated, false, false, "never", "user number u64, table u8", "position"),
+    (Fanouts, "fanouts", Folded, Updated, true, false, "never", "position u64", "progress, counts"),
+    (FanoutChunks, "fanout_chunks", Folded, Appended, false, true, "never", "position u64, user number u64", "position"),
+    (Early, "early", Folded, Appended, false, false, "never", "position u64, user number u64", "position"),
+    (Audiences, "audiences", Folded, Updated, true, false, "never", "audience number u64", "name, lines, members, refused, complete"),
+    (AudienceNames, "audience_names", Folded, Updated, false, false, "never", "keyed hash of the name 16", "audience number"),
+    (AudienceMembers, "audience_members", Folded, Appended, false, true, "never", "audience number u64, user number u64", "position"),
+    (Refused, "refused", Folded, Appended, false, false, "never", "audience number u64, position u64", "position, count"),
 }
 
 impl Family {

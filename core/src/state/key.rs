@@ -3,11 +3,14 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use super::row::Table;
 use crate::conversation::Conversation;
-use crate::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, UserNo};
+use crate::id::{
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, UserNo,
+};
 
 /// Longest key of any family.
-const MAX_KEY_BYTES: usize = 31;
+const MAX_KEY_BYTES: usize = 33;
 
 /// The bytes of a row's key.
 #[derive(Clone, Copy)]
@@ -39,6 +42,13 @@ impl Key {
             key.len += part.len() as u8;
         }
         key
+    }
+
+    /// The last 8 bytes as a number: what a key ends with that names something by a number. 0 for a shorter key.
+    #[must_use]
+    pub fn last_number(&self) -> u64 {
+        let last = self.as_slice().last_chunk::<8>();
+        last.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     /// The bytes.
@@ -129,6 +139,58 @@ impl RowKey for (UserNo, DeviceNo) {
 impl RowKey for (Conversation, ConversationSeq) {
     fn key(&self) -> Key {
         Key::of([&self.0.key(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (UserNo, Conversation) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.key()])
+    }
+}
+
+impl RowKey for (UserNo, Conversation, ConversationSeq) {
+    fn key(&self) -> Key {
+        Key::of([
+            &self.0.0.to_be_bytes(),
+            &self.1.key(),
+            &self.2.0.to_be_bytes(),
+        ])
+    }
+}
+
+impl RowKey for (UserNo, ControlSeq) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for AudienceNo {
+    fn key(&self) -> Key {
+        Key::of([&self.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (AudienceNo, UserNo) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (AudienceNo, Position) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (Position, UserNo) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (UserNo, Table) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &[self.1 as u8]])
     }
 }
 

@@ -6,7 +6,7 @@ use super::family::{Contents, FAMILIES, Family};
 use super::key::Key;
 use super::overlay::Effect;
 use super::state_hash::StateHasher;
-use super::{State, Value};
+use super::{Scan, State, Value};
 use crate::id::{Hash, Position};
 use crate::outcome::StateError;
 
@@ -61,5 +61,23 @@ impl State for MapState {
 
     fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.records.get(&position.0).cloned())
+    }
+}
+
+impl Scan for MapState {
+    fn scan(
+        &self,
+        family: Family,
+        from: &Key,
+        to: &Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StateError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows.range((family, *from)..(family, *to)).take(limit);
+        Ok(rows
+            .map(|((_, key), value)| (*key, value.clone()))
+            .collect())
     }
 }

@@ -5,12 +5,13 @@
     reason = "with a fixed hasher, and sorted before it is walked"
 )]
 use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::family::Family;
 use super::key::{Key, RowKey};
 use super::row::Row;
-use super::{State, Value};
+use super::{Scan, State, Value};
 use crate::id::Position;
 use crate::outcome::StateError;
 
@@ -87,6 +88,8 @@ struct Slot {
 pub struct Overlay<S> {
     base: S,
     rows: Rows,
+    /// The keys in `rows` of families that are scanned.
+    scanned: BTreeSet<(Family, Key)>,
     records: Records,
 }
 
@@ -96,6 +99,7 @@ impl<S: State> Overlay<S> {
         Self {
             base,
             rows: Rows::default(),
+            scanned: BTreeSet::new(),
             records: Records::default(),
         }
     }
@@ -103,6 +107,7 @@ impl<S: State> Overlay<S> {
     /// The changes so far, one for each row, ascending by family and key. The rows are no longer readable here: they belong to
     /// the state beneath from now on.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.scanned.clear();
         let mut effects: Vec<Effect> = self
             .rows
             .drain()
@@ -123,7 +128,14 @@ impl<S: State> Overlay<S> {
             value: Some(row.encode()),
             appended: true,
         };
+        self.note(R::FAMILY, key.key());
         self.rows.insert((R::FAMILY, key.key()), slot);
+    }
+
+    fn note(&mut self, family: Family, key: Key) {
+        if family.info().scanned {
+            self.scanned.insert((family, key));
+        }
     }
 
     /// Writes a row.
@@ -137,6 +149,7 @@ impl<S: State> Overlay<S> {
     }
 
     fn change(&mut self, family: Family, key: Key, value: Option<Value>) {
+        self.note(family, key);
         let slot = self.rows.entry((family, key)).or_insert(Slot {
             value: None,
             appended: false,
@@ -168,5 +181,33 @@ impl<S: State> State for Overlay<S> {
             Some(bytes) => Ok(Some(bytes.clone())),
             None => self.base.record(position),
         }
+    }
+}
+
+impl<S: Scan> Scan for Overlay<S> {
+    fn scan(
+        &self,
+        family: Family,
+        from: &Key,
+        to: &Key,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StateError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let own = self.scanned.range((family, *from)..(family, *to));
+        let own: Vec<Key> = own.map(|(_, key)| *key).collect();
+        // Each row of the batch may stand in the place of one beneath, which then was asked for in vain.
+        let beneath = self
+            .base
+            .scan(family, from, to, limit.saturating_add(own.len()))?;
+        let mut merged: BTreeMap<Key, Value> = beneath.into_iter().collect();
+        for key in own {
+            match self.get(family, &key)? {
+                Some(value) => merged.insert(key, value),
+                None => merged.remove(&key),
+            };
+        }
+        Ok(merged.into_iter().take(limit).collect())
     }
 }

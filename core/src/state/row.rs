@@ -9,7 +9,11 @@ use super::key::RowKey;
 use crate::body::Profile;
 use crate::codec;
 use crate::conversation::Conversation;
-use crate::id::{ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq, Time, UserNo};
+use crate::fact::ConversationKind;
+use crate::id::{
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq, Time,
+    UserNo,
+};
 use crate::outcome::StateError;
 use crate::policy::Policy;
 
@@ -58,6 +62,10 @@ pub enum SettingsKey {
     Policy = 3,
     /// [`SettingsRow::Users`].
     Users = 4,
+    /// [`SettingsRow::Running`].
+    Running = 5,
+    /// [`SettingsRow::Audiences`].
+    Audiences = 6,
 }
 
 impl RowKey for SettingsKey {
@@ -77,6 +85,24 @@ pub enum SettingsRow {
     Policy(Policy),
     /// The last user number given.
     Users(UserNo),
+    /// The fan-outs under way, and recalls of such; ascending by position, at most
+    /// [`MAX_RUNNING`](crate::limits::MAX_RUNNING).
+    Running(Vec<Running>),
+    /// The last audience number given.
+    Audiences(AudienceNo),
+}
+
+/// A message whose receivers are being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Its record.
+    pub message: Position,
+    /// Its sender.
+    pub sender: UserNo,
+    /// In which kind of conversation its receivers get it.
+    pub kind: ConversationKind,
+    /// Whether they are told that it was recalled; else they get it.
+    pub recall: bool,
 }
 row!(SettingsRow, Settings, SettingsKey);
 
@@ -198,6 +224,8 @@ pub struct UserHeadRow {
     pub head: Seq,
     /// The first seq still present.
     pub floor: Seq,
+    /// How many entries are no messages.
+    pub control: ControlSeq,
     /// Chain hash after the entry at `head`.
     pub chain: Hash,
 }
@@ -208,6 +236,16 @@ row!(UserHeadRow, UserHeads, UserNo);
 pub enum EntryKind {
     /// A message.
     Message,
+    /// A conversation was read up to a conversation seq: by the log's owner, or by the other party of a single chat.
+    Read,
+    /// The log's owner has changed settings of a conversation.
+    Settings,
+    /// A message was recalled.
+    Recalled,
+    /// The log's owner has deleted messages for themselves.
+    Removed,
+    /// The log's owner has deleted everything up to a conversation seq for themselves.
+    Cleared,
 }
 
 impl EntryKind {
@@ -216,6 +254,11 @@ impl EntryKind {
     pub fn number(self) -> u8 {
         match self {
             Self::Message => 1,
+            Self::Read => 2,
+            Self::Settings => 3,
+            Self::Recalled => 4,
+            Self::Removed => 5,
+            Self::Cleared => 6,
         }
     }
 }
@@ -229,7 +272,7 @@ pub struct UserLogRow {
     pub kind: EntryKind,
     /// The message's record, where that is another one.
     pub message: Option<Position>,
-    /// Its place in the conversation.
+    /// Its place in the conversation; of what is no message, the place that it speaks of (0 for none in particular).
     pub conversation_seq: ConversationSeq,
     /// By how many milliseconds the shown time is ahead of the message's record time.
     pub ahead_ms: u16,
@@ -251,7 +294,9 @@ impl UserLogRow {
 pub struct ConversationRow {
     /// The last conversation seq.
     pub head: ConversationSeq,
-    /// The last message's record.
+    /// How many of its messages count as unread until they are read.
+    pub counted: u64,
+    /// The record of the last message.
     pub last: Position,
     /// The time shown on the last message.
     pub last_time: Time,
@@ -261,11 +306,19 @@ row!(ConversationRow, Conversations, Conversation);
 /// One message of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationLogRow {
-    /// The message's record.
+    /// The record that delivers it.
     pub position: Position,
+    /// The message's record, where that is another one.
+    pub message: Option<Position>,
     /// As in [`UserLogRow`].
     pub ahead_ms: u16,
-    /// The record that erased it, if any.
+    /// The notice's `notificationType`, 0 for anything else.
+    pub notification_type: i32,
+    /// How many messages up to this one, itself included, count as unread until they are read.
+    pub counted: u64,
+    /// The record that recalled it, if any.
+    pub recalled_by: Option<Position>,
+    /// The record that last changed it: recalled it or erased its body.
     pub changed_by: Option<Position>,
 }
 row!(
@@ -273,6 +326,176 @@ row!(
     ConversationLog,
     (Conversation, ConversationSeq)
 );
+
+impl ConversationLogRow {
+    /// The message's record.
+    #[must_use]
+    pub fn message_position(&self) -> Position {
+        self.message.unwrap_or(self.position)
+    }
+}
+
+/// What a user has read of a conversation, and set for it. Without a row: nothing, and nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipRow {
+    /// Up to where the user has read.
+    pub read: ConversationSeq,
+    /// How many messages up to there count as unread until they are read.
+    pub read_counted: u64,
+    /// How many of the counted messages above `read` are not there any more for this user.
+    pub removed: u64,
+    /// Up to where the user has deleted everything; 0 for nothing.
+    pub cleared: ConversationSeq,
+    /// The last message that the user may see, once they have left; messages of single chats and notification sessions have
+    /// no such end.
+    pub until: Option<ConversationSeq>,
+    /// Whether it stands before the others in the user's list.
+    pub pinned: bool,
+    /// OpenIM's `recvMsgOpt`: 0 received and announced, 1 not received, 2 received without being announced.
+    pub receive_option: u8,
+    /// The head when the user hid it from the list: a later message shows it again. 0 when it is not hidden.
+    pub hidden_at: ConversationSeq,
+}
+row!(MembershipRow, Memberships, (UserNo, Conversation));
+
+impl MembershipRow {
+    /// How many messages the user has not read, of a conversation that ends so.
+    #[must_use]
+    pub fn unread(&self, end: &ConversationRow) -> u64 {
+        end.counted
+            .saturating_sub(self.read_counted)
+            .saturating_sub(self.removed)
+    }
+}
+
+/// That a user has a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserConversationRow {
+    /// The record that began it.
+    pub position: Position,
+}
+row!(
+    UserConversationRow,
+    UserConversations,
+    (UserNo, Conversation)
+);
+
+/// That a message is not there any more for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedRow {
+    /// The record that last said so.
+    pub position: Position,
+    /// Whether it was unread and counted when it went, so that it is among [`MembershipRow::removed`] until it is read past.
+    pub counted: bool,
+    /// Whether the user has deleted it; else it was recalled.
+    pub by_user: bool,
+}
+row!(RemovedRow, Removed, (UserNo, Conversation, ConversationSeq));
+
+/// An entry of a user's log that is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlLogRow {
+    /// The record that delivers it.
+    pub position: Position,
+    /// Its place in the user's log.
+    pub seq: Seq,
+}
+row!(ControlLogRow, ControlLog, (UserNo, ControlSeq));
+
+/// What has versions of its own, per user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// Which conversations there are, and what the user has set for them.
+    Conversations = 1,
+}
+
+/// When a table of a user was last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// The record that changed it.
+    pub position: Position,
+}
+row!(VersionRow, Versions, (UserNo, Table));
+
+/// How far a message is fanned out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FanoutRow {
+    /// The first user number not looked at yet; 0 when all were.
+    pub next: UserNo,
+    /// How many receivers have it.
+    pub delivered: u64,
+    /// How many of them got it before their turn.
+    pub early: u64,
+    /// Where it stood when the message was recalled: those before, and those who got it early, have it. 0 when all were looked
+    /// at.
+    pub cut: Option<UserNo>,
+    /// How many of those who have it were told that it was recalled.
+    pub recalled: u64,
+}
+row!(FanoutRow, Fanouts, Position);
+
+/// A record that delivers a message to some of its receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FanoutChunkRow {
+    /// The record.
+    pub position: Position,
+}
+row!(FanoutChunkRow, FanoutChunks, (Position, UserNo));
+
+/// That a receiver got a message before their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyRow {
+    /// The record that delivered it.
+    pub position: Position,
+}
+row!(EarlyRow, Early, (Position, UserNo));
+
+/// One generation of an audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceRow {
+    /// The record that began it.
+    pub begun: Position,
+    /// Who began it.
+    pub by: UserNo,
+    /// Keyed hash of its name.
+    pub name: KeyedHash,
+    /// Lines of its list used up so far.
+    pub lines: u64,
+    /// Its members.
+    pub members: u64,
+    /// Lines that were refused.
+    pub refused: u64,
+    /// The record that completed it.
+    pub complete: Option<Position>,
+}
+row!(AudienceRow, Audiences, AudienceNo);
+
+/// What the name of an audience stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceNameRow {
+    /// Its newest complete generation.
+    pub audience: AudienceNo,
+}
+row!(AudienceNameRow, AudienceNames, KeyedHash);
+
+/// That a user is in an audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceMemberRow {
+    /// The record that said so.
+    pub position: Position,
+}
+row!(AudienceMemberRow, AudienceMembers, (AudienceNo, UserNo));
+
+/// Lines of an audience's list that were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRow {
+    /// The record whose body names them.
+    pub position: Position,
+    /// How many.
+    pub count: u32,
+}
+row!(RefusedRow, Refused, (AudienceNo, Position));
 
 /// The message sent with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,6 +104,10 @@ codes! {
     AHEAD = 36, false;
     /// The caller's log is of another history.
     OTHER_EPOCH = 37, false;
+    /// The user has no such conversation.
+    UNKNOWN_CONVERSATION = 38, false;
+    /// The conversation seq is none of the conversation.
+    BEYOND_CONVERSATION = 39, false;
     /// The server has too much to do; nothing was done.
     BUSY = 40, true;
     /// The server is stopping; nothing was done.
@@ -112,6 +116,18 @@ codes! {
     TOO_MANY_CONNECTIONS = 42, true;
     /// Whether it was done is not known; ask again with the same key.
     OUTCOME_UNKNOWN = 43, true;
+    /// There is no such audience.
+    UNKNOWN_AUDIENCE = 44, false;
+    /// The audience is complete, or is not.
+    AUDIENCE_STATE = 45, false;
+    /// Something has moved on since the request was made.
+    STALE = 46, false;
+    /// Too many messages to many receivers are on their way; nothing was done.
+    TOO_MANY_RUNNING = 47, true;
+    /// The message has not reached the receiver yet.
+    UNDERWAY = 48, false;
+    /// There is no such task.
+    UNKNOWN_TASK = 49, false;
     /// The server failed.
     INTERNAL = 50, false;
 

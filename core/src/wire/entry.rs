@@ -10,6 +10,18 @@ use crate::id::{ConversationSeq, Seq, Time};
 /// The kind of an entry that is a message: its payload is a [`MessageEntry`].
 pub const MESSAGE: u8 = 1;
 
+/// A conversation was read up to a place, by the log's owner or by the other party of a single chat. The payload of this kind
+/// and of the following is a [`NoteEntry`].
+pub const READ: u8 = 2;
+/// The log's owner has changed settings of a conversation.
+pub const SETTINGS: u8 = 3;
+/// A message was recalled.
+pub const RECALLED: u8 = 4;
+/// The log's owner has deleted messages for themselves.
+pub const REMOVED: u8 = 5;
+/// The log's owner has deleted everything up to a place of a conversation for themselves.
+pub const CLEARED: u8 = 6;
+
 /// One entry. A device stores entries of kinds that it does not know as they are, and moves its cursor past them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -33,6 +45,29 @@ impl Entry {
             kind: MESSAGE,
             time,
             payload: codec::encode(message),
+        }
+    }
+
+    /// An entry that is no message, of this kind.
+    #[must_use]
+    pub fn note(seq: Seq, kind: u8, time: Time, note: &NoteEntry) -> Self {
+        Self {
+            seq,
+            kind,
+            time,
+            payload: codec::encode(note),
+        }
+    }
+
+    /// The note, or `None` when the entry is a message or of a kind that this program does not know.
+    ///
+    /// # Errors
+    /// When the payload is malformed.
+    pub fn as_note(&self) -> Result<Option<NoteEntry>, CodecError> {
+        if (READ..=CLEARED).contains(&self.kind) {
+            codec::decode(&self.payload).map(Some)
+        } else {
+            Ok(None)
         }
     }
 
@@ -83,6 +118,35 @@ pub struct MessageEntry {
     /// What was said, as the sender wrote it.
     #[serde(with = "codec::raw")]
     pub content: Vec<u8>,
+}
+
+/// The payload of an entry that is no message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteEntry {
+    /// In which conversation.
+    pub place: Place,
+    /// The place there that it speaks of: up to where it was read or cleared, which message was recalled, the last one that was
+    /// deleted; 0 for none in particular.
+    pub conversation_seq: ConversationSeq,
+    /// Who did it.
+    pub by: String,
+    /// Of a recall: the server's id of the message.
+    pub server_msg_id: Option<[u8; 16]>,
+    /// Of settings: how they are now.
+    pub settings: Option<Settings>,
+    /// Of deleted messages: their places.
+    pub messages: Vec<ConversationSeq>,
+}
+
+/// What a user has set for a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether it stands before the others in the user's list.
+    pub pinned: bool,
+    /// OpenIM's `recvMsgOpt`: 0 received and announced, 1 not received, 2 received without being announced.
+    pub receive_option: u8,
+    /// Whether it is hidden from the list until the next message.
+    pub hidden: bool,
 }
 
 /// A conversation, as the owner of the log sees it.

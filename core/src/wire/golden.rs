@@ -214,6 +214,54 @@ fn reads() -> Vec<Either> {
         pull(65_536, "u8", 251, 1),
         page(u64::MAX, true, entries()),
         page(0, false, Vec::new()),
+        page(0, false, notes()),
+    ]
+}
+
+fn notes() -> Vec<Entry> {
+    let time = Time(1_700_000_000_000);
+    let note = NoteEntry {
+        place: Place {
+            kind: Place::NOTIFICATION,
+            peer: "openIM123456".to_owned(),
+        },
+        conversation_seq: ConversationSeq(4),
+        by: "u7".to_owned(),
+        server_msg_id: None,
+        settings: None,
+        messages: Vec::new(),
+    };
+    let told = NoteEntry {
+        place: Place {
+            kind: Place::SINGLE,
+            peer: "u8".to_owned(),
+        },
+        by: "u8".to_owned(),
+        ..note.clone()
+    };
+    let set = NoteEntry {
+        settings: Some(Settings {
+            pinned: true,
+            receive_option: 2,
+            hidden: false,
+        }),
+        ..note.clone()
+    };
+    let recalled = NoteEntry {
+        by: "openIM123456".to_owned(),
+        server_msg_id: Some(MSG_ID),
+        ..note.clone()
+    };
+    let removed = NoteEntry {
+        messages: vec![ConversationSeq(3), ConversationSeq(4)],
+        ..note.clone()
+    };
+    vec![
+        Entry::note(Seq(1), READ, time, &told),
+        Entry::note(Seq(2), SETTINGS, time, &set),
+        Entry::note(Seq(3), RECALLED, time, &recalled),
+        Entry::note(Seq(4), REMOVED, time, &removed),
+        Entry::note(Seq(5), CLEARED, time, &note),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use waybill_core::body::{Profile, SealedBody};
 use waybill_core::command::{Ask, Stamped, Unknown, UserRef};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Fact, Revoked};
+use waybill_core::fact::{ConversationKind, Fact, Revoked};
 use waybill_core::id::{Digest, Epoch, KeyedHash, Position, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::Policy;
@@ -35,6 +35,8 @@ pub struct Model {
     pub keyed: Vec<Keyed>,
     /// (whose body, by which record).
     pub erased: Vec<(u64, u64)>,
+    pub lists: Vec<List>,
+    pub fanouts: Vec<Fanout>,
 }
 
 pub struct Line {
@@ -73,6 +75,10 @@ pub struct Device {
 
 pub struct Entry {
     pub position: u64,
+    /// The message's position, where that is another one.
+    pub message: Option<u64>,
+    /// As in chain hashes: 1 for a message.
+    pub kind: u8,
     pub conversation_seq: u64,
     pub ahead: u64,
 }
@@ -92,19 +98,114 @@ pub struct Token {
 pub struct Talk {
     pub name: Conversation,
     pub messages: Vec<Said>,
+    /// What each of its readers makes of it.
+    pub readers: BTreeMap<u64, Reader>,
 }
 
 pub struct Said {
+    /// The record that delivered it.
     pub position: u64,
+    /// The message's position, where that is another one.
+    pub message: Option<u64>,
     pub record_time: u64,
     pub shown: u64,
-    pub erased_by: Option<u64>,
+    pub notification_type: i32,
+    /// Whether it counts as unread until it is read.
+    pub counts: bool,
+    pub recalled_by: Option<u64>,
+    /// The last record that erased or recalled it.
+    pub changed_by: Option<u64>,
+}
+
+#[derive(Default)]
+pub struct Reader {
+    /// Whether anything was ever said of this reader here.
+    pub touched: bool,
+    pub read: u64,
+    pub cleared: u64,
+    pub pinned: bool,
+    pub receive_option: u8,
+    pub hidden_at: u64,
+    /// Messages that are gone for this reader, or were unread when they were recalled.
+    pub gone: BTreeMap<u64, Gone>,
+    /// The last record that changed the settings.
+    pub set_by: u64,
+}
+
+pub struct Gone {
+    pub by: u64,
+    /// Whether it was unread when it went.
+    pub was_unread: bool,
+    pub by_reader: bool,
+}
+
+impl Talk {
+    pub fn other(&self, user: u64) -> u64 {
+        let (Conversation::Single {
+            low: one,
+            high: other,
+        }
+        | Conversation::Notification {
+            account: one,
+            receiver: other,
+        }) = self.name;
+        if user == one.0 { other.0 } else { one.0 }
+    }
+
+    /// The messages that this reader has not read and still could, by their places from 1.
+    pub fn unread(&self, user: u64) -> Vec<u64> {
+        let reader = &self.readers[&user];
+        let mut unread = Vec::new();
+        for (seq, said) in (1..).zip(&self.messages) {
+            let gone = reader.gone.contains_key(&seq) || said.recalled_by.is_some();
+            if seq > reader.read && said.counts && !gone {
+                unread.push(seq);
+            }
+        }
+        unread
+    }
 }
 
 pub struct Keyed {
     pub key: KeyedHash,
     pub digest: Digest,
     pub first: Sent,
+}
+
+/// A generation of an audience.
+pub struct List {
+    pub name: KeyedHash,
+    pub by: u64,
+    pub begun: u64,
+    pub lines: u64,
+    /// Members, and by which record.
+    pub members: BTreeMap<u64, u64>,
+    /// (by which record, how many).
+    pub refused: Vec<(u64, u32)>,
+    pub complete: Option<u64>,
+}
+
+/// A message on its way to many.
+pub struct Fanout {
+    pub position: u64,
+    pub record_time: u64,
+    pub sender: u64,
+    pub kind: ConversationKind,
+    pub notification_type: i32,
+    pub counts: bool,
+    /// Who gets it, ascending.
+    pub receivers: Vec<u64>,
+    /// Who has it, and by which record.
+    pub served: BTreeMap<u64, u64>,
+    /// Who of them got it before their turn.
+    pub early: Vec<u64>,
+    /// (last receiver, record) of each chunk.
+    pub chunks: Vec<(u64, u64)>,
+    pub next: u64,
+    pub cut: Option<u64>,
+    pub recalled: u64,
+    /// Whether it still goes on.
+    pub runs: bool,
 }
 
 /// The body of a fact, if it has one.
@@ -210,6 +311,32 @@ impl Model {
             } => self.see_device(user.0, *id, *platform, body, next, facts),
             Ask::Reach { cursors } => Ok(self.reach(cursors, next, facts)),
             Ask::Erase { position } => self.erase(position.0, next, facts, erased),
+            Ask::Post(post) => self.post(post, self.time_of(stamped), next, facts, delivered),
+            Ask::Tend {
+                user,
+                conversation,
+                deed,
+            } => self.tend(user.0, *conversation, deed, next, facts, delivered),
+            Ask::BeginAudience { name, body } => {
+                Ok(self.begin_list(*name, stamped.command.by.0, body, next, facts))
+            }
+            Ask::FillAudience {
+                audience,
+                line,
+                users,
+                opening,
+            } => self.fill(audience.0, *line, users, *opening, next, facts),
+            Ask::CommitAudience { audience } => self.commit(audience.0, next, facts),
+            Ask::FanoutNext { message, from } => {
+                self.fanout_next(message.0, from.0, next, facts, delivered)
+            }
+            Ask::Recall { message, receiver } => self.recall(
+                message.0,
+                receiver.map(|user| user.0),
+                next,
+                facts,
+                delivered,
+            ),
         }
     }
 

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use waybill_core::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
+use waybill_core::id::{
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo,
+};
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, Family, Key, ProfileRow, RegistrationRow, Row, RowKey, SettingsKey, SettingsRow,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, Value,
+    AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
+    ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
+    ErasedRow, Family, FanoutChunkRow, FanoutRow, Key, MembershipRow, ProfileRow, RefusedRow,
+    RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
+    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, Value,
+    VersionRow,
 };
 
 use super::model::{Model, Person};
+use super::model_tend;
 
 /// Rows by family and key.
 pub type Rows = BTreeMap<(Family, Key), Value>;
@@ -46,6 +52,9 @@ pub fn rows(model: &Model) -> Rows {
         );
     }
     conversations(model, &mut rows);
+    readers(model, &mut rows);
+    lists(model, &mut rows);
+    fanouts(model, &mut rows);
     for keyed in &model.keyed {
         let position = keyed.first.position;
         put(&mut rows, keyed.key, DedupRow { position });
@@ -139,34 +148,177 @@ fn log(model: &Model, person: &Person, rows: &mut Rows) {
     let epoch = model.epoch.expect("nobody has a log before the founding");
     let mut chain: [u8; 32] =
         Sha256::digest([b"waybill/log/1", epoch.0.as_slice(), &user].concat()).into();
+    let mut control = 0;
     for (index, entry) in person.log.iter().enumerate() {
         let seq = index as u64 + 1;
-        let record = &model.ledger[entry.position as usize - 1].bytes;
-        let leaf = Sha256::digest([&[0], record.as_slice()].concat());
-        let link = [&chain[..], &seq.to_be_bytes(), &[1], &leaf, &leaf].concat();
+        let leaf_at = |position: u64| {
+            let record = &model.ledger[position as usize - 1].bytes;
+            Sha256::digest([&[0], record.as_slice()].concat())
+        };
+        let leaf = leaf_at(entry.position);
+        let message_leaf = leaf_at(entry.message.unwrap_or(entry.position));
+        let link = [
+            &chain[..],
+            &seq.to_be_bytes(),
+            &[entry.kind],
+            &leaf,
+            &message_leaf,
+        ]
+        .concat();
         chain = Sha256::digest(link).into();
         put(
             rows,
             (UserNo(person.number), Seq(seq)),
             UserLogRow {
                 position: Position(entry.position),
-                kind: EntryKind::Message,
-                message: None,
+                kind: KINDS[usize::from(entry.kind) - 1],
+                message: entry.message.map(Position),
                 conversation_seq: ConversationSeq(entry.conversation_seq),
                 ahead_ms: u16::try_from(entry.ahead).unwrap(),
                 mark: ((index + 1) % MARKS == 0).then_some(Hash(chain)),
             },
         );
+        if entry.kind != 1 {
+            control += 1;
+            let row = ControlLogRow {
+                position: Position(entry.position),
+                seq: Seq(seq),
+            };
+            put(rows, (UserNo(person.number), ControlSeq(control)), row);
+        }
     }
     put(
         rows,
         UserNo(person.number),
         UserHeadRow {
+            control: ControlSeq(control),
             head: Seq(person.log.len() as u64),
             floor: Seq(1),
             chain: Hash(chain),
         },
     );
+}
+
+fn lists(model: &Model, rows: &mut Rows) {
+    let mut newest = BTreeMap::new();
+    for (audience, list) in (1..).map(AudienceNo).zip(&model.lists) {
+        let counts = list.refused.iter().map(|(_, count)| u64::from(*count));
+        let row = AudienceRow {
+            begun: Position(list.begun),
+            by: UserNo(list.by),
+            name: list.name,
+            lines: list.lines,
+            members: list.members.len() as u64,
+            refused: counts.sum(),
+            complete: list.complete.map(Position),
+        };
+        put(rows, audience, row);
+        for (user, by) in &list.members {
+            let position = Position(*by);
+            put(
+                rows,
+                (audience, UserNo(*user)),
+                AudienceMemberRow { position },
+            );
+        }
+        for (by, count) in &list.refused {
+            let (position, count) = (Position(*by), *count);
+            put(rows, (audience, position), RefusedRow { position, count });
+        }
+        if let Some(complete) = list.complete {
+            let slot = newest.entry(list.name).or_insert((complete, audience));
+            *slot = (*slot).max((complete, audience));
+        }
+    }
+    for (name, (_, audience)) in newest {
+        put(rows, name, AudienceNameRow { audience });
+    }
+    if !model.lists.is_empty() {
+        let last = AudienceNo(model.lists.len() as u64);
+        put(rows, SettingsKey::Audiences, SettingsRow::Audiences(last));
+    }
+}
+
+fn fanouts(model: &Model, rows: &mut Rows) {
+    for fanout in &model.fanouts {
+        let message = Position(fanout.position);
+        let row = FanoutRow {
+            next: UserNo(fanout.next),
+            delivered: fanout.served.len() as u64,
+            early: fanout.early.len() as u64,
+            cut: fanout.cut.map(UserNo),
+            recalled: fanout.recalled,
+        };
+        put(rows, message, row);
+        for user in &fanout.early {
+            let position = Position(fanout.served[user]);
+            put(rows, (message, UserNo(*user)), EarlyRow { position });
+        }
+        for (last, position) in &fanout.chunks {
+            let position = Position(*position);
+            put(rows, (message, UserNo(*last)), FanoutChunkRow { position });
+        }
+    }
+    let running = model.fanouts.iter().filter(|fanout| fanout.runs);
+    let running = running.map(|fanout| Running {
+        message: Position(fanout.position),
+        sender: UserNo(fanout.sender),
+        kind: fanout.kind,
+        recall: fanout.cut.is_some(),
+    });
+    if !model.fanouts.is_empty() {
+        let row = SettingsRow::Running(running.collect());
+        put(rows, SettingsKey::Running, row);
+    }
+}
+
+/// What an entry tells, in the order of the numbers.
+const KINDS: [EntryKind; 6] = [
+    EntryKind::Message,
+    EntryKind::Read,
+    EntryKind::Settings,
+    EntryKind::Recalled,
+    EntryKind::Removed,
+    EntryKind::Cleared,
+];
+
+fn readers(model: &Model, rows: &mut Rows) {
+    let mut versions = BTreeMap::new();
+    for talk in &model.talks {
+        let begun = Position(talk.messages[0].position);
+        for (user, reader) in &talk.readers {
+            let (number, user) = (*user, UserNo(*user));
+            let position = begun;
+            put(rows, (user, talk.name), UserConversationRow { position });
+            let version = versions.entry(number).or_insert(begun);
+            *version = begun.max(*version).max(Position(reader.set_by));
+            if reader.touched {
+                let row = MembershipRow {
+                    read: ConversationSeq(reader.read),
+                    read_counted: model_tend::counted(talk, reader.read),
+                    removed: model_tend::removed(talk, number),
+                    cleared: ConversationSeq(reader.cleared),
+                    until: None,
+                    pinned: reader.pinned,
+                    receive_option: reader.receive_option,
+                    hidden_at: ConversationSeq(reader.hidden_at),
+                };
+                put(rows, (user, talk.name), row);
+            }
+            for (seq, gone) in &reader.gone {
+                let row = RemovedRow {
+                    position: Position(gone.by),
+                    counted: gone.was_unread,
+                    by_user: gone.by_reader,
+                };
+                put(rows, (user, talk.name, ConversationSeq(*seq)), row);
+            }
+        }
+    }
+    for (user, position) in versions {
+        let key = (UserNo(user), Table::Conversations);
+        put(rows, key, VersionRow { position });
+    }
 }
 
 fn conversations(model: &Model, rows: &mut Rows) {
@@ -177,7 +329,8 @@ fn conversations(model: &Model, rows: &mut Rows) {
             talk.name,
             ConversationRow {
                 head: ConversationSeq(talk.messages.len() as u64),
-                last: Position(last.position),
+                counted: model_tend::counted(talk, u64::MAX),
+                last: Position(last.message.unwrap_or(last.position)),
                 last_time: Time(last.shown),
             },
         );
@@ -187,8 +340,12 @@ fn conversations(model: &Model, rows: &mut Rows) {
                 (talk.name, seq),
                 ConversationLogRow {
                     position: Position(said.position),
+                    message: said.message.map(Position),
                     ahead_ms: u16::try_from(said.shown - said.record_time).unwrap(),
-                    changed_by: said.erased_by.map(Position),
+                    notification_type: said.notification_type,
+                    counted: model_tend::counted(talk, seq.0),
+                    recalled_by: said.recalled_by.map(Position),
+                    changed_by: said.changed_by.map(Position),
                 },
             );
         }

@@ -2,10 +2,14 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::subsequence;
 use waybill_core::body::Body;
-use waybill_core::command::{Ask, Command, ConversationKind, Send, Stamped, Unknown};
+use waybill_core::command::{
+    self, Ask, Command, ConversationKind, Post, Send, Stamped, To, Unknown,
+};
+use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Options, Revoked};
-use waybill_core::id::{DeviceNo, Position, Seq, Time, UserNo};
+use waybill_core::id::{AudienceNo, ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::Surface;
 
@@ -46,6 +50,27 @@ enum Deed {
     },
     Reach(Vec<(u64, u32, u64)>),
     Erase(u64),
+    /// To users `to`, which may name one twice.
+    Post {
+        letter: Letter,
+        to: Vec<u8>,
+    },
+    Tend(u64, Conversation, command::Deed),
+    Recall(u64, Option<u64>),
+    PostWide {
+        letter: Letter,
+        to: To,
+    },
+    BeginAudience(u8),
+    Fill {
+        audience: u64,
+        line: u64,
+        users: Vec<u8>,
+    },
+    Commit(u64),
+    /// Goes on with whatever runs among some twenty positions.
+    Pump(u64),
+    Next(u64, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +138,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     prop_oneof![
         1 => (0..4_u32).prop_map(Deed::Found),
         1 => (0..4_u32).prop_map(Deed::ChangeRules),
-        2 => any::<bool>().prop_map(Deed::Policy),
+        3 => any::<bool>().prop_map(Deed::Policy),
         3 => (0..USERS).prop_map(Deed::Register),
         4 => (0..USERS, any::<bool>(), 0..3_u8, 0..TOKENS).prop_map(
             |(user, see, platform, token)| Deed::Issue { user, see, platform, token }
@@ -125,6 +150,71 @@ fn deeds() -> impl Strategy<Value = Deed> {
         ),
         4 => vec(cursor, 0..12).prop_map(Deed::Reach),
         5 => (0..60_u64).prop_map(Deed::Erase),
+        6 => (letters(), prop_oneof![
+            9 => subsequence((0..USERS).collect::<Vec<_>>(), 0..=usize::from(USERS)).prop_shuffle(),
+            1 => vec(0..USERS, 2..4),
+        ])
+            .prop_map(|(letter, to)| Deed::Post { letter, to }),
+        30 => (prop::option::weighted(0.1, number()), any::<bool>(), conversations(), tendings())
+            .prop_map(|(stranger, first, conversation, deed)| {
+                let (Conversation::Single { low: one, high: other }
+                | Conversation::Notification { receiver: one, account: other }) = conversation;
+                let party = if first { one } else { other };
+                Deed::Tend(stranger.unwrap_or(party.0), conversation, deed)
+            }),
+        6 => (0..60_u64, prop::option::weighted(0.3, number())).prop_map(
+            |(message, receiver)| Deed::Recall(message, receiver)
+        ),
+        8 => (letters(), audiences()).prop_map(|(letter, to)| Deed::PostWide { letter, to }),
+        5 => (0..3_u8).prop_map(Deed::BeginAudience),
+        8 => (0..5_u64, prop_oneof![4 => Just(0), 1 => 0..4_u64], vec(0..USERS + 4, 0..4)).prop_map(
+            |(audience, line, users)| Deed::Fill { audience, line, users }
+        ),
+        4 => (0..5_u64).prop_map(Deed::Commit),
+        6 => (0..60_u64).prop_map(Deed::Pump),
+        1 => (0..60_u64, 0..9_u64).prop_map(|(message, from)| Deed::Next(message, from)),
+    ]
+}
+
+fn audiences() -> impl Strategy<Value = To> {
+    prop_oneof![
+        2 => (0..4_u64).prop_map(|audience| To::Audience(AudienceNo(audience))),
+        2 => Just(To::Registered),
+        3 => Just(To::Seen)
+    ]
+}
+
+/// Conversations of few users, so that some of them exist.
+fn conversations() -> impl Strategy<Value = Conversation> {
+    (any::<bool>(), 1..5_u64, 1..5_u64).prop_map(|(single, one, other)| {
+        let (one, other) = (UserNo(one), UserNo(other));
+        if single {
+            Conversation::single(one, other)
+        } else {
+            Conversation::Notification {
+                account: one,
+                receiver: other,
+            }
+        }
+    })
+}
+
+fn tendings() -> impl Strategy<Value = command::Deed> {
+    let seq = || prop_oneof![9 => 0..8_u64, 1 => Just(u64::MAX)].prop_map(ConversationSeq);
+    let set = (
+        any::<Option<bool>>(),
+        prop::option::weighted(0.3, 0..4_u8),
+        any::<Option<bool>>(),
+    );
+    prop_oneof![
+        4 => seq().prop_map(|up_to| command::Deed::Read { up_to }),
+        2 => set.prop_map(|(pinned, receive_option, hidden)| command::Deed::Set {
+            pinned,
+            receive_option,
+            hidden,
+        }),
+        4 => vec(seq(), 0..4).prop_map(|messages| command::Deed::Remove { messages }),
+        1 => seq().prop_map(|up_to| command::Deed::Clear { up_to }),
     ]
 }
 
@@ -232,6 +322,53 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
         Deed::Erase(position) => vec![Ask::Erase {
             position: Position(*position),
         }],
+        Deed::Post { letter, to } => {
+            let number = next();
+            let users = (3_u8..).zip(to);
+            let users = users.map(|(use_, to)| cast::user(*to, number, use_));
+            vec![post(letter, To::Users(users.collect()), number)]
+        }
+        Deed::PostWide { letter, to } => vec![post(letter, to.clone(), next())],
+        Deed::BeginAudience(name) => {
+            let body = Body::Audience {
+                name: format!("list-{name}"),
+            };
+            vec![Ask::BeginAudience {
+                name: cast::token(100 + name),
+                body: body.seal(cast::opening(next(), 0)),
+            }]
+        }
+        Deed::Fill {
+            audience,
+            line,
+            users,
+        } => {
+            let number = next();
+            let users = (3_u8..).zip(users);
+            let users = users.map(|(use_, user)| cast::user(*user, number, use_));
+            vec![Ask::FillAudience {
+                audience: AudienceNo(*audience),
+                line: *line,
+                users: users.collect(),
+                opening: cast::opening(number, 2),
+            }]
+        }
+        Deed::Commit(audience) => vec![Ask::CommitAudience {
+            audience: AudienceNo(*audience),
+        }],
+        Deed::Pump(start) => (*start..start + 20)
+            .map(|message| go_on(message, 1))
+            .collect(),
+        Deed::Next(message, from) => vec![go_on(*message, *from)],
+        Deed::Tend(user, conversation, deed) => vec![Ask::Tend {
+            user: UserNo(*user),
+            conversation: *conversation,
+            deed: deed.clone(),
+        }],
+        Deed::Recall(message, receiver) => vec![Ask::Recall {
+            message: Position(*message),
+            receiver: receiver.map(UserNo),
+        }],
     }
 }
 
@@ -261,19 +398,53 @@ pub fn letter(from: u8, to: u8, number: u64) -> Ask {
     send(&letter, number)
 }
 
+fn go_on(message: u64, from: u64) -> Ask {
+    Ask::FanoutNext {
+        message: Position(message),
+        from: UserNo(from),
+    }
+}
+
+fn post(letter: &Letter, to: To, number: u64) -> Ask {
+    let key = letter.key.map(|key| {
+        let from = cast::user_id(letter.from);
+        cast::hash_key().dedup_prefix(&from, &format!("list-{key}"))
+    });
+    Ask::Post(Post {
+        sender: cast::user(letter.from, number, 0),
+        to,
+        kind: kind(letter),
+        content_type: 1400,
+        notification_type: i32::from(letter.request),
+        options_off: options(letter.request),
+        key,
+        digest: cast::digest(letter.request),
+        body: cast::message(number).seal(cast::opening(number, 2)),
+    })
+}
+
+fn kind(letter: &Letter) -> ConversationKind {
+    if letter.notification {
+        ConversationKind::Notification
+    } else {
+        ConversationKind::Single
+    }
+}
+
+/// Some requests do not count as unread.
+fn options(request: u8) -> Options {
+    Options(u16::from(request) * 9)
+}
+
 fn send(letter: &Letter, number: u64) -> Ask {
     Ask::Send(Send {
         sender: cast::user(letter.from, number, 0),
         receiver: cast::user(letter.to, number, 1),
-        kind: if letter.notification {
-            ConversationKind::Notification
-        } else {
-            ConversationKind::Single
-        },
+        kind: kind(letter),
         account: letter.account,
         content_type: if letter.notification { 1400 } else { 101 },
         notification_type: -i32::from(letter.request),
-        options_off: Options(u16::from(letter.request)),
+        options_off: options(letter.request),
         key: letter
             .key
             .map(|key| cast::dedup(letter.from, letter.to, letter.notification, key)),

@@ -74,7 +74,16 @@ impl Script {
         self.key.hash(Domain::Token, &[text.as_bytes()])
     }
 
-    fn ask(&mut self, by: u64, surface: Surface, ask: Ask) {
+    pub fn key(&self) -> &HashKey {
+        &self.key
+    }
+
+    /// Lets time pass, in milliseconds.
+    pub fn later(&mut self, by: u64) {
+        self.clock += by;
+    }
+
+    pub fn ask(&mut self, by: u64, surface: Surface, ask: Ask) {
         self.commands.push(Stamped {
             time: Time(self.clock),
             command: Command {
@@ -85,12 +94,12 @@ impl Script {
         });
     }
 
-    fn server(&mut self, ask: Ask) {
+    pub fn server(&mut self, ask: Ask) {
         self.clock += 7;
         self.ask(0, Surface::Server, ask);
     }
 
-    fn policy(&mut self, unknown_receiver: UnknownReceiver) {
+    pub fn policy(&mut self, unknown_receiver: UnknownReceiver) {
         self.server(Ask::ChangePolicy(Policy { unknown_receiver }));
     }
 
@@ -267,6 +276,7 @@ pub fn commands() -> Vec<Stamped> {
     devices(&mut script);
     notices(&mut script);
     endings(&mut script);
+    super::script_many::many(&mut script, LAST_BEFORE_MANY);
     script.commands
 }
 
@@ -409,6 +419,9 @@ fn endings(script: &mut Script) {
         text("晚安"),
     );
 }
+
+/// The last position that the commands before those of `script_many` make.
+const LAST_BEFORE_MANY: u64 = 170;
 
 /// Positions whose bodies are erased: an id, a profile, a message, a device's id.
 pub const ERASED: [u64; 4] = [11, 6, 14, 19];

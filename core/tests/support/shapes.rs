@@ -374,12 +374,16 @@ pub fn answers() -> impl Strategy<Value = Answer> {
         Refusal::BadRules,
         Refusal::TooLarge,
         Refusal::BadBody,
+        Refusal::UnknownConversation,
+        Refusal::Stale,
+        Refusal::TooManyRunning,
     ]);
     prop_oneof![
         Just(Ok(Outcome::Done)),
         sent.prop_map(Ok),
         (users(), any::<bool>()).prop_map(|(user, new)| Ok(Outcome::User { user, new })),
         devices().prop_map(|device| Ok(Outcome::Device { device })),
+        proptest::sample::select(super::vector_many::outcomes().to_vec()).prop_map(Ok),
         refusal.prop_map(Err),
     ]
 }
@@ -434,7 +438,12 @@ pub fn cut_rows() -> impl Strategy<Value = TokenCutRow> {
 
 /// Rows of user heads.
 pub fn head_rows() -> impl Strategy<Value = UserHeadRow> {
-    (seqs(), seqs(), hashes()).prop_map(|(head, floor, chain)| UserHeadRow { head, floor, chain })
+    (seqs(), seqs(), numbers(), hashes()).prop_map(|(head, floor, control, chain)| UserHeadRow {
+        head,
+        floor,
+        control: waybill_core::id::ControlSeq(control),
+        chain,
+    })
 }
 
 /// Rows of user logs.
@@ -458,20 +467,31 @@ pub fn log_rows() -> impl Strategy<Value = UserLogRow> {
 
 /// Rows of conversations.
 pub fn conversation_rows() -> impl Strategy<Value = ConversationRow> {
-    (numbers(), positions(), times()).prop_map(|(head, last, last_time)| ConversationRow {
-        head: ConversationSeq(head),
-        last,
-        last_time,
+    (numbers(), numbers(), positions(), times()).prop_map(|(head, counted, last, last_time)| {
+        ConversationRow {
+            head: ConversationSeq(head),
+            counted,
+            last,
+            last_time,
+        }
     })
 }
 
 /// Rows of conversation logs.
 pub fn conversation_log_rows() -> impl Strategy<Value = ConversationLogRow> {
-    (positions(), any::<u16>(), option::of(positions())).prop_map(
-        |(position, ahead_ms, changed_by)| ConversationLogRow {
-            position,
-            ahead_ms,
-            changed_by,
+    let places = (positions(), option::of(positions()), any::<u16>());
+    let changes = (option::of(positions()), option::of(positions()));
+    (places, any::<i32>(), numbers(), changes).prop_map(
+        |((position, message, ahead_ms), notification_type, counted, (recalled_by, changed_by))| {
+            ConversationLogRow {
+                position,
+                message,
+                ahead_ms,
+                notification_type,
+                counted,
+                recalled_by,
+                changed_by,
+            }
         },
     )
 }

@@ -3,12 +3,17 @@
 use serde_json::{Value, json};
 use waybill_core::body::Profile;
 use waybill_core::conversation::Conversation;
-use waybill_core::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
+use waybill_core::fact::ConversationKind;
+use waybill_core::id::{
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo,
+};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, ProfileRow, RegistrationRow, Row, RowKey, SettingsKey, SettingsRow, TokenCutRow,
-    TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
+    ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
+    ErasedRow, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow,
+    RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table, TokenCutRow, TokenRow,
+    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
 };
 
 use super::script;
@@ -37,6 +42,19 @@ pub fn rows() -> Value {
             }),
         ),
         (SettingsKey::Users, SettingsRow::Users(UserNo(300))),
+        (
+            SettingsKey::Running,
+            SettingsRow::Running(vec![Running {
+                message: Position(1_000),
+                sender: UserNo(300),
+                kind: ConversationKind::Notification,
+                recall: true,
+            }]),
+        ),
+        (
+            SettingsKey::Audiences,
+            SettingsRow::Audiences(AudienceNo(2)),
+        ),
     ];
     let mut rows: Vec<Value> = settings
         .iter()
@@ -45,6 +63,8 @@ pub fn rows() -> Value {
     rows.extend(directory_rows());
     rows.extend(token_rows());
     rows.extend(log_rows());
+    rows.extend(reader_rows());
+    rows.extend(fanout_rows());
     Value::Array(rows)
 }
 
@@ -121,6 +141,7 @@ fn log_rows() -> Vec<Value> {
     let head = UserHeadRow {
         head: Seq(64),
         floor: Seq(1),
+        control: ControlSeq(2),
         chain: wide_hash(),
     };
     let entry = UserLogRow {
@@ -139,12 +160,17 @@ fn log_rows() -> Vec<Value> {
     };
     let end = ConversationRow {
         head: ConversationSeq(4),
+        counted: 3,
         last: Position(1_000),
         last_time: Time(1_700_000_000_000),
     };
     let said = ConversationLogRow {
         position: Position(1_000),
+        message: None,
         ahead_ms: 3,
+        notification_type: 7,
+        counted: 2,
+        recalled_by: None,
         changed_by: None,
     };
     let erased = ConversationLogRow {
@@ -175,6 +201,108 @@ fn log_rows() -> Vec<Value> {
             },
         ),
         row(Position(1_000), json!([1_000]), &ErasedRow { position }),
+    ]
+}
+
+/// What users make of their conversations.
+fn reader_rows() -> Vec<Value> {
+    let user = UserNo(2);
+    let session = Conversation::Notification {
+        account: UserNo(300),
+        receiver: user,
+    };
+    let position = Position(1_002);
+    let membership = MembershipRow {
+        read: ConversationSeq(4),
+        read_counted: 3,
+        removed: 1,
+        cleared: ConversationSeq(2),
+        until: None,
+        pinned: true,
+        receive_option: 2,
+        hidden_at: ConversationSeq(0),
+    };
+    let left = MembershipRow {
+        until: Some(ConversationSeq(300)),
+        ..MembershipRow::default()
+    };
+    let chat = Conversation::single(user, UserNo(300));
+    let removed = RemovedRow {
+        position,
+        counted: true,
+        by_user: false,
+    };
+    vec![
+        row((user, session), json!([2, fields(&session)]), &membership),
+        row((user, chat), json!([2, fields(&chat)]), &left),
+        row(
+            (user, session),
+            json!([2, fields(&session)]),
+            &UserConversationRow { position },
+        ),
+        row(
+            (user, session, ConversationSeq(5)),
+            json!([2, fields(&session), 5]),
+            &removed,
+        ),
+        row(
+            (user, ControlSeq(2)),
+            json!([2, 2]),
+            &ControlLogRow {
+                position,
+                seq: Seq(64),
+            },
+        ),
+        row(
+            (user, Table::Conversations),
+            json!([2, 1]),
+            &VersionRow { position },
+        ),
+    ]
+}
+
+/// Messages on their way to many, and audiences.
+fn fanout_rows() -> Vec<Value> {
+    let (message, user) = (Position(1_000), UserNo(300));
+    let position = Position(1_003);
+    let audience = AudienceNo(2);
+    let fanout = FanoutRow {
+        next: UserNo(251),
+        delivered: 1_000,
+        early: 1,
+        cut: Some(UserNo(301)),
+        recalled: 250,
+    };
+    let list = AudienceRow {
+        begun: Position(998),
+        by: UserNo(1),
+        name: keyed(0x50),
+        lines: 1_000,
+        members: 997,
+        refused: 2,
+        complete: None,
+    };
+    let pair = json!([1_000, 300]);
+    vec![
+        row(message, json!([1_000]), &fanout),
+        row((message, user), pair.clone(), &FanoutChunkRow { position }),
+        row((message, user), pair, &EarlyRow { position }),
+        row(audience, json!([2]), &list),
+        row(
+            keyed(0x50),
+            json!([hex(&keyed(0x50).0)]),
+            &AudienceNameRow { audience },
+        ),
+        row(
+            (audience, user),
+            json!([2, 300]),
+            &AudienceMemberRow { position },
+        ),
+        row(
+            (audience, position),
+            json!([2, 1_003]),
+            &RefusedRow { position, count: 2 },
+        ),
     ]
 }
 

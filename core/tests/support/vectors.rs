@@ -16,6 +16,7 @@ use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::{Record, Surface};
 
 use super::script::{self, HASH_SECRET, ID_SECRET};
+use super::vector_many;
 use super::{vector_hashes, vector_rows};
 
 /// Bytes as hexadecimal text.
@@ -213,6 +214,7 @@ fn facts() -> Vec<Fact> {
         which,
     });
     facts.extend(revoked);
+    facts.extend(vector_many::facts());
     facts
 }
 
@@ -227,13 +229,7 @@ fn record_values() -> Vec<Record> {
     let records = facts.zip([1, 2, 250, 251, 70_000, 1 << 40].into_iter().cycle());
     records
         .map(|((fact, surface), position)| {
-            let commitment = matches!(
-                fact,
-                Fact::UserSeen { .. }
-                    | Fact::UserRegistered { .. }
-                    | Fact::DeviceSeen { .. }
-                    | Fact::MessageSent(_)
-            );
+            let commitment = fact.has_body();
             Record::new(
                 Position(position),
                 Time(1_700_000_000_000 + position),
@@ -279,7 +275,7 @@ fn refused() -> Value {
             changed(2, &[254; 17]),
         ),
         ("a surface that is unknown", changed(4, &[4])),
-        ("a fact that is unknown", changed(5, &[11])),
+        ("a fact that is unknown", changed(5, &[23])),
         ("an option that is neither 0 nor 1", changed(7, &[2])),
         ("a byte too many", [&good[..], &[0]].concat()),
         ("a byte too few", good[..7].to_vec()),
@@ -313,6 +309,12 @@ fn bodies() -> Value {
         },
         Body::Message(script::notice(1)),
         Body::Message(script::text(&"长".repeat(100))),
+        Body::Audience {
+            name: "全体员工".to_owned(),
+        },
+        Body::Refused {
+            ids: vec!["a".to_owned(), "李四".to_owned()],
+        },
     ];
     let mut script = script::Script::new();
     let vector = |body: &Body| {
@@ -403,6 +405,7 @@ fn answers() -> Vec<Answer> {
             device: DeviceNo(65),
         }),
     ];
+    answers.extend(vector_many::outcomes().map(Ok));
     let refusals = [
         Refusal::KeyReused,
         Refusal::UnknownReceiver,
@@ -414,6 +417,16 @@ fn answers() -> Vec<Answer> {
         Refusal::BadRules,
         Refusal::TooLarge,
         Refusal::BadBody,
+        Refusal::UnknownConversation,
+        Refusal::BeyondConversation,
+        Refusal::UnknownMessage,
+        Refusal::BadSetting,
+        Refusal::NamedTwice,
+        Refusal::UnknownAudience,
+        Refusal::AudienceState,
+        Refusal::Underway,
+        Refusal::Stale,
+        Refusal::TooManyRunning,
     ];
     answers.extend(refusals.map(Err));
     answers

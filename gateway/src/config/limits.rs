@@ -63,8 +63,6 @@ limits! {
     header_bytes: 16 * KIB, 8 * KIB => 64 * KIB;
     /// Entries of a page when the caller names no limit.
     page_entries: 200, 1 => 1_000;
-    /// Bytes of content in one page.
-    page_bytes: 512 * KIB, 64 * KIB => 4 * MIB;
     /// Longest wait of a long poll.
     long_poll_seconds: 25, 1 => 60;
     /// Connections at one time, over all listeners of HTTP.

@@ -82,7 +82,15 @@ impl From<Refusal> for Error {
             Refusal::UnknownUser => Kind::UnknownUser,
             Refusal::AlreadyRegistered => Kind::AlreadyRegistered,
             Refusal::TooLarge => Kind::ContentTooLarge,
-            Refusal::NothingToErase => Kind::UnknownMessage,
+            Refusal::NothingToErase | Refusal::UnknownMessage => Kind::UnknownMessage,
+            Refusal::UnknownConversation => Kind::UnknownConversation,
+            Refusal::BeyondConversation => Kind::BeyondConversation,
+            Refusal::BadSetting | Refusal::NamedTwice => Kind::InvalidField,
+            Refusal::UnknownAudience => Kind::UnknownAudience,
+            Refusal::AudienceState => Kind::AudienceState,
+            Refusal::Stale => Kind::Stale,
+            Refusal::TooManyRunning => Kind::TooManyRunning,
+            Refusal::Underway => Kind::Underway,
             Refusal::AlreadyFounded
             | Refusal::NotFounded
             | Refusal::BadRules

@@ -148,6 +148,12 @@ table! {
     /// The client's log is of another epoch.
     OtherEpoch: "other-epoch", "The client's log is of another history: it must start anew.",
         409, v2 200 803, v3 1001, wire 37, retry 0;
+    /// The user has no such conversation.
+    UnknownConversation: "unknown-conversation", "The user has no such conversation.",
+        404, v2 200 802, v3 1004, wire 38, retry 0;
+    /// The conversation seq is 0 or beyond the end of the conversation.
+    BeyondConversation: "beyond-conversation", "The conversation seq is none of the conversation.",
+        422, v2 200 803, v3 1001, wire 39, retry 0;
     /// The server has too much to do. Nothing was done.
     Busy: "busy", "The server is busy: nothing was done, try again.",
         503, v2 503 500, v3 500, wire 40, retry 1;
@@ -160,6 +166,24 @@ table! {
     /// It is not known whether it was done.
     OutcomeUnknown: "outcome-unknown", "It is not known whether this was done: ask again with the same key.",
         504, v2 500 500, v3 500, wire 43, retry 1;
+    /// There is no such audience.
+    UnknownAudience: "unknown-audience", "There is no such audience.",
+        404, v2 200 802, v3 1004, wire 44, retry 0;
+    /// The audience takes no more members, or cannot be sent to yet.
+    AudienceState: "audience-state", "The audience is complete, or is not.",
+        409, v2 200 803, v3 1001, wire 45, retry 0;
+    /// Something has moved on since the request was made.
+    Stale: "stale", "This has moved on: look where it stands, and go on from there.",
+        409, v2 200 803, v3 1001, wire 46, retry 0;
+    /// Too many fan-outs run. Nothing was done.
+    TooManyRunning: "too-many-running", "Too many messages to many receivers are on their way: nothing was done, try again.",
+        503, v2 503 500, v3 500, wire 47, retry 5;
+    /// The message has not reached the receiver yet.
+    Underway: "underway", "The message is on its way to this receiver and cannot be recalled from them yet.",
+        409, v2 200 803, v3 1001, wire 48, retry 0;
+    /// There is no such task.
+    UnknownTask: "unknown-task", "There is no such task.",
+        404, v2 200 802, v3 1004, wire 49, retry 0;
     /// The server failed.
     Internal: "internal", "The server failed.",
         500, v2 500 500, v3 500, wire 50, retry 0;

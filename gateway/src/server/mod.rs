@@ -81,6 +81,7 @@ pub struct Server {
     stop: Stop,
     drained: Drained,
     quic: JoinHandle<()>,
+    fanout: JoinHandle<()>,
     cursors: JoinHandle<()>,
     ops_stop: Stop,
     ops_drained: Drained,
@@ -140,6 +141,10 @@ impl Server {
         drop(listeners);
         let (quic, quic_address, quic_fingerprint) =
             serve_quic(&config, &secrets, &service, stopping.clone())?;
+        let fanout = {
+            let (service, stopping) = (service.clone(), stopping.clone());
+            tokio::spawn(async move { service.fan_out(stopping).await })
+        };
         let cursors = {
             let service = service.clone();
             tokio::spawn(async move { service.hand_over_cursors(stopping).await })
@@ -162,6 +167,7 @@ impl Server {
             stop,
             drained,
             quic,
+            fanout,
             cursors,
             ops_stop,
             ops_drained,
@@ -204,6 +210,7 @@ impl Server {
         }
         finish("quic", self.quic, drain + LAST_STEPS).await;
         self.stop.enter(Phase::Ending);
+        finish("fan-out", self.fanout, LAST_STEPS).await;
         finish("cursors", self.cursors, LAST_STEPS).await;
         self.service.close();
         self.ops.closing();

@@ -1,15 +1,14 @@
 //! Finding a message: by the server's id, or by sender and key.
 
 use waybill_core::body::{Body, Message};
-use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Fact, MessageSent, Options};
-use waybill_core::id::{Position, Seq, Time};
-use waybill_core::message_id::MessageRef;
+use waybill_core::fact::{Fact, Options};
+use waybill_core::id::{Position, Seq, Time, UserNo};
+use waybill_core::message_id::TASK_ORDINAL;
 use waybill_core::outcome::StateError;
 use waybill_log::Opened;
 
-use super::pull::{Names, no_message, place_kind};
-use super::{PARTITION, Service, check};
+use super::pull::{Names, Place};
+use super::{Service, check};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 
@@ -52,20 +51,16 @@ impl Service {
         principal: &Principal,
         server_msg_id: &str,
     ) -> Result<MessageView, Error> {
-        let unknown = || Error::of(Kind::UnknownMessage);
-        let MessageRef {
-            epoch,
-            partition,
-            position,
-            ordinal,
-        } = self.0.message_ids.open(server_msg_id).ok_or_else(unknown)?;
-        if (epoch, partition, ordinal) != (self.0.epoch.number(), PARTITION, 0) {
-            return Err(unknown());
-        }
+        let (position, ordinal) = self.open_id(server_msg_id)?;
+        let receiver = match ordinal {
+            0 => None,
+            1..TASK_ORDINAL => Some(UserNo(u64::from(ordinal))),
+            _ => return Err(Error::of(Kind::UnknownMessage)),
+        };
         let principal = principal.clone();
-        self.read(move |this| this.look(&principal, position))
+        self.read(move |this| this.look(&principal, position, receiver))
             .await?
-            .ok_or_else(unknown)
+            .ok_or_else(|| Error::of(Kind::UnknownMessage))
     }
 
     /// The messages that `sender` sent with this key: one for each conversation it was used in, the oldest first.
@@ -97,10 +92,12 @@ impl Service {
         self.read(move |this| {
             let mut positions = this.0.reader.find(prefix)?;
             positions.sort_unstable();
+            // A message to several has a row for each of its receivers.
+            positions.dedup();
             let mut found = Vec::with_capacity(positions.len());
             for position in positions {
                 // Half of the hash is compared; the other half is the sender's own.
-                if let Some(view) = this.look(&principal, position)?
+                if let Some(view) = this.look(&principal, position, None)?
                     && view.sender == sender
                 {
                     found.push(view);
@@ -111,49 +108,54 @@ impl Service {
         .await
     }
 
+    /// The message at a position, as `receiver` has it if it went to several.
     fn look(
         &self,
         principal: &Principal,
         position: Position,
+        receiver: Option<UserNo>,
     ) -> Result<Option<MessageView>, StateError> {
         let Some(Opened { record, body, .. }) = self.0.reader.open(position)? else {
             return Ok(None);
         };
-        let Fact::MessageSent(sent) = record.fact else {
-            return Ok(None);
+        let (sender, receiver) = match (&record.fact, receiver) {
+            (Fact::MessageSent(sent), None) => (sent.sender, sent.conversation.other(sent.sender)),
+            (Fact::MessagePosted(posted), Some(receiver)) => (posted.sender, receiver),
+            // By its key a message to several is found through its first receiver.
+            (Fact::MessagePosted(posted), None) => match posted.listed().next() {
+                Some(first) => (posted.sender, first),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
         };
-        let receiver = receiver(&sent);
         let business = principal.is_business();
-        if !business && principal.number != sent.sender && principal.number != receiver {
+        if !business && principal.number != sender && principal.number != receiver {
             return Ok(None);
         }
-        let entry = self.0.reader.find_entry(receiver, position)?;
-        let (seq, row) = entry.ok_or_else(|| no_message(position))?;
+        // One that was never on its way to this user, or is not there yet.
+        let Some((seq, row)) = self.0.reader.find_entry(receiver, position)? else {
+            return Ok(None);
+        };
         let message = match body {
             Some(Body::Message(message)) => Some(message),
             _ => None,
         };
         let mut names = Names::default();
+        let time = Time(record.time.0.saturating_add(u64::from(row.ahead_ms)));
+        let (conversation, told) = self.told(receiver, record, message, &mut names)?;
         Ok(Some(MessageView {
-            server_msg_id: self.server_msg_id(position),
-            client_msg_id: self.client_msg_id(position, message.as_ref()),
-            time: Time(record.time.0.saturating_add(u64::from(row.ahead_ms))),
-            sender: names.find(self, sent.sender)?,
+            server_msg_id: told.server_msg_id,
+            client_msg_id: told.client_msg_id,
+            time,
+            sender: told.sender,
             receiver: names.find(self, receiver)?,
             seq: business.then_some(seq),
             position: business.then_some(position),
-            place_kind: place_kind(&sent),
-            content_type: sent.content_type,
-            notification_type: sent.notification_type,
-            options_off: sent.options_off,
-            message,
+            place_kind: Place::of(conversation, String::new()).kind,
+            content_type: told.content_type,
+            notification_type: told.notification_type,
+            options_off: told.options_off,
+            message: told.message,
         }))
-    }
-}
-
-fn receiver(sent: &MessageSent) -> waybill_core::id::UserNo {
-    match sent.conversation {
-        Conversation::Notification { receiver, .. } => receiver,
-        single @ Conversation::Single { .. } => single.other(sent.sender),
     }
 }

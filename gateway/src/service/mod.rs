@@ -2,11 +2,15 @@
 //! [`Principal`] and checks here what it may do; transports only translate.
 
 mod accounts;
+mod audiences;
+mod conversations;
 mod cursors;
+mod fanout;
 mod messages;
 mod pull;
 mod quic;
 mod send;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +21,9 @@ use tracing::error;
 use waybill_core::command::{Ask, Command, UserRef};
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{Epoch, KeyedHash, Position, UserNo, check_id};
-use waybill_core::message_id::{CLIENT_ORDINAL, MessageIdKey, MessageRef};
+use waybill_core::message_id::{
+    CLIENT_BIT, CLIENT_ORDINAL, MessageIdKey, MessageRef, TASK_ORDINAL,
+};
 use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_log::{QueueHandle, Reader, Reply, WriterError};
@@ -31,10 +37,15 @@ use crate::telemetry::Secret;
 use crate::telemetry::metrics::{Metrics, Reason};
 
 pub use accounts::{Issued, Me, Registration, Which};
+pub use audiences::{AudienceView, Part};
+pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use messages::MessageView;
-pub use pull::{Page, Place, Pulled, Span, View};
+pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{Outgoing, Prepared, SentMessage};
+pub use tasks::{
+    TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,
+};
 
 /// The only partition so far.
 const PARTITION: u16 = 0;
@@ -276,6 +287,28 @@ impl Service {
         self.message_id(position, CLIENT_ORDINAL)
     }
 
+    /// The id under which one receiver has a message that went to several.
+    fn posted_id(&self, position: Position, receiver: UserNo) -> Result<String, Error> {
+        Ok(self.message_id(position, ordinal(receiver)?))
+    }
+
+    /// The clientMsgID under which one receiver has a message that went to several.
+    fn posted_client_id(&self, position: Position, receiver: UserNo) -> Result<String, Error> {
+        Ok(self.message_id(position, ordinal(receiver)? | CLIENT_BIT))
+    }
+
+    /// What an id stands for: a position, and an ordinal.
+    fn open_id(&self, id: &str) -> Result<(Position, u32), Error> {
+        let unknown = || Error::of(Kind::UnknownMessage);
+        let found = self.0.message_ids.open(id).ok_or_else(unknown)?;
+        let ours = (self.0.epoch.number(), PARTITION);
+        if (found.epoch, found.partition) == ours {
+            Ok((found.position, found.ordinal))
+        } else {
+            Err(unknown())
+        }
+    }
+
     fn message_id(&self, position: Position, ordinal: u32) -> String {
         let epoch = self.0.epoch.number();
         self.0.message_ids.id(&MessageRef {
@@ -305,6 +338,14 @@ impl Service {
             Err(_) => Err(Error::of(Kind::Internal)),
         }
     }
+}
+
+/// The ordinal of a receiver: the user's number. There is room for two thousand million of them.
+fn ordinal(receiver: UserNo) -> Result<u32, Error> {
+    let number = u32::try_from(receiver.0).ok();
+    number
+        .filter(|number| *number < TASK_ORDINAL)
+        .ok_or_else(|| Error::of(Kind::Internal))
 }
 
 /// Checks an id that a caller gave.

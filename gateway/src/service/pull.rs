@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use waybill_core::body::Message;
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Fact, MessageSent, Options};
+use waybill_core::fact::{ConversationSettings, Fact, Options};
 use waybill_core::id::{ConversationSeq, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
+use waybill_core::record::Record;
+use waybill_core::state::EntryKind;
 use waybill_log::{Entry, Pulled as LogPulled, Subscription};
 
 pub use waybill_log::Span;
@@ -55,22 +57,51 @@ pub struct Place {
     pub peer: String,
 }
 
+impl Place {
+    /// A conversation with this party.
+    #[must_use]
+    pub fn of(conversation: Conversation, peer: String) -> Self {
+        let kind = match conversation {
+            Conversation::Single { .. } => 1,
+            Conversation::Notification { .. } => 2,
+        };
+        Self { kind, peer }
+    }
+}
+
 /// One entry, with everything that numbers stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Its place in the log.
     pub seq: Seq,
-    /// What it is: 1 a message.
+    /// What it is: 1 a message, else as in `docs/protocol.md`.
     pub kind: u8,
     /// The time shown on it.
     pub time: Time,
     /// In which conversation.
     pub place: Place,
-    /// Its place there.
+    /// Its place there, or the place there that it speaks of.
     pub conversation_seq: ConversationSeq,
+    /// The rest.
+    pub told: Told,
+}
+
+/// What an entry tells.
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A message.
+    Message(MessageTold),
+    /// Something that happened to a conversation.
+    Note(Note),
+}
+
+/// A message, as one of its parties has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageTold {
     /// Who it is from.
     pub sender: String,
-    /// The record it points to.
+    /// Its record.
     pub position: Position,
     /// The server's id of the message.
     pub server_msg_id: String,
@@ -84,6 +115,19 @@ pub struct View {
     pub options_off: Options,
     /// What was said; `None` when it was erased.
     pub message: Option<Message>,
+}
+
+/// Something that happened to a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Who did it.
+    pub by: String,
+    /// Of a recall: the id of the message.
+    pub server_msg_id: Option<String>,
+    /// Of settings: how they are now.
+    pub settings: Option<ConversationSettings>,
+    /// Of deleted messages: their places.
+    pub messages: Vec<ConversationSeq>,
 }
 
 impl Service {
@@ -221,28 +265,141 @@ impl Service {
             record,
             message,
         } = entry;
-        let position = record.position;
-        let Fact::MessageSent(sent) = record.fact else {
-            return Err(no_message(position));
+        let time = Time(record.time.0.saturating_add(u64::from(row.ahead_ms)));
+        let (conversation, told) = match row.kind {
+            EntryKind::Message => {
+                let (conversation, told) = self.told(owner, record, message, names)?;
+                (conversation, Told::Message(told))
+            }
+            _ => {
+                let (conversation, note) = self.note(owner, &record, names)?;
+                (conversation, Told::Note(note))
+            }
         };
         Ok(View {
             seq,
             kind: row.kind.number(),
-            time: Time(record.time.0.saturating_add(u64::from(row.ahead_ms))),
-            place: Place {
-                kind: place_kind(&sent),
-                peer: names.find(self, sent.conversation.other(owner))?,
-            },
+            time,
+            place: Place::of(conversation, names.find(self, conversation.other(owner))?),
             conversation_seq: row.conversation_seq,
-            sender: names.find(self, sent.sender)?,
-            position,
-            server_msg_id: self.server_msg_id(position),
-            client_msg_id: self.client_msg_id(position, message.as_ref()),
-            content_type: sent.content_type,
-            notification_type: sent.notification_type,
-            options_off: sent.options_off,
-            message,
+            told,
         })
+    }
+
+    /// A message as `owner` has it, and in which conversation.
+    pub(super) fn told(
+        &self,
+        owner: UserNo,
+        record: Record,
+        message: Option<Message>,
+        names: &mut Names,
+    ) -> Result<(Conversation, MessageTold), StateError> {
+        let position = record.position;
+        match record.fact {
+            Fact::MessageSent(sent) => Ok((
+                sent.conversation,
+                MessageTold {
+                    sender: names.find(self, sent.sender)?,
+                    position,
+                    server_msg_id: self.server_msg_id(position),
+                    client_msg_id: self.client_msg_id(position, message.as_ref()),
+                    content_type: sent.content_type,
+                    notification_type: sent.notification_type,
+                    options_off: sent.options_off,
+                    message,
+                },
+            )),
+            Fact::MessagePosted(posted) => {
+                let conversation = posted.kind.between(posted.sender, owner);
+                let id = |id: Result<String, Error>| id.map_err(|_| no_message(position));
+                Ok((
+                    conversation,
+                    MessageTold {
+                        sender: names.find(self, posted.sender)?,
+                        position,
+                        server_msg_id: id(self.posted_id(position, owner))?,
+                        client_msg_id: id(self.posted_client_id(position, owner))?,
+                        content_type: posted.content_type,
+                        notification_type: posted.notification_type,
+                        options_off: posted.options_off,
+                        message,
+                    },
+                ))
+            }
+            _ => Err(no_message(position)),
+        }
+    }
+
+    /// What a record that is no message tells the owner of a log.
+    fn note(
+        &self,
+        owner: UserNo,
+        record: &Record,
+        names: &mut Names,
+    ) -> Result<(Conversation, Note), StateError> {
+        let mut note = Note::default();
+        let (conversation, by) = match &record.fact {
+            Fact::ConversationRead {
+                conversation, user, ..
+            }
+            | Fact::ConversationCleared {
+                conversation, user, ..
+            } => (*conversation, *user),
+            Fact::ConversationSet {
+                conversation,
+                user,
+                settings,
+            } => {
+                note.settings = Some(*settings);
+                (*conversation, *user)
+            }
+            Fact::MessagesRemoved {
+                conversation,
+                user,
+                messages,
+            } => {
+                let places = messages.iter().map(|message| message.conversation_seq);
+                note.messages = places.collect();
+                (*conversation, *user)
+            }
+            Fact::MessageRecalled {
+                message, places, ..
+            } => {
+                // Of a message to several, the places are sorted by conversation and not by receiver.
+                let own = places
+                    .iter()
+                    .find(|place| place.conversation.has_party(owner));
+                let place = own.ok_or_else(|| no_message(record.position))?;
+                let (id, sender) = self.recalled(*message, place.receiver)?;
+                note.server_msg_id = Some(id);
+                // The steps of a long recall are the server's own; it was asked for in the sender's name.
+                let by = if record.by.0 == 0 { sender } else { record.by };
+                (place.conversation, by)
+            }
+            _ => return Err(no_message(record.position)),
+        };
+        note.by = match by.0 {
+            0 => String::new(),
+            _ => names.find(self, by)?,
+        };
+        Ok((conversation, note))
+    }
+
+    /// The id under which `receiver` has a message, and its sender.
+    fn recalled(
+        &self,
+        message: Position,
+        receiver: UserNo,
+    ) -> Result<(String, UserNo), StateError> {
+        let opened = self.0.reader.open(message)?;
+        match opened.map(|opened| opened.record.fact) {
+            Some(Fact::MessageSent(sent)) => Ok((self.server_msg_id(message), sent.sender)),
+            Some(Fact::MessagePosted(posted)) => self
+                .posted_id(message, receiver)
+                .map(|id| (id, posted.sender))
+                .map_err(|_| no_message(message)),
+            _ => Err(no_message(message)),
+        }
     }
 
     /// The clientMsgID that the caller gave, or the derived one.
@@ -258,13 +415,6 @@ pub(super) fn no_message(position: Position) -> StateError {
     StateError::Impossible {
         position,
         reason: "a log's entry points to it, and it is no message",
-    }
-}
-
-pub(super) fn place_kind(sent: &MessageSent) -> u8 {
-    match sent.conversation {
-        Conversation::Single { .. } => 1,
-        Conversation::Notification { .. } => 2,
     }
 }
 

@@ -8,12 +8,12 @@ use waybill_core::command::ConversationKind;
 use waybill_core::id::{Seq, Time};
 use waybill_core::record::Surface;
 use waybill_core::wire::{
-    Bye, Code, Entry, Failure, Hello, MessageEntry, Outgoing as WireOutgoing, Place as WirePlace,
-    SentMessage as WireSent,
+    Bye, Code, Entry, Failure, Hello, MessageEntry, NoteEntry, Outgoing as WireOutgoing,
+    Place as WirePlace, SentMessage as WireSent, Settings,
 };
 use waybill_log::Subscription;
 
-use super::{Outgoing, Page, Pulled, SentMessage, Service, View, check, now_seconds};
+use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now_seconds};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
@@ -241,20 +241,40 @@ fn slice(page: Page) -> Slice {
 }
 
 fn entry(view: View) -> Entry {
-    let erased = view.message.is_none();
-    let message = view.message.unwrap_or_default();
+    let place = WirePlace {
+        kind: view.place.kind,
+        peer: view.place.peer,
+    };
+    let conversation_seq = view.conversation_seq;
+    let told = match view.told {
+        Told::Message(told) => told,
+        Told::Note(note) => {
+            let note = NoteEntry {
+                place,
+                conversation_seq,
+                by: note.by,
+                server_msg_id: note.server_msg_id.as_deref().map(bytes_of),
+                settings: note.settings.map(|settings| Settings {
+                    pinned: settings.pinned,
+                    receive_option: settings.receive_option,
+                    hidden: settings.hidden_at.0 > 0,
+                }),
+                messages: note.messages,
+            };
+            return Entry::note(view.seq, view.kind, view.time, &note);
+        }
+    };
+    let erased = told.message.is_none();
+    let message = told.message.unwrap_or_default();
     let entry = MessageEntry {
-        place: WirePlace {
-            kind: view.place.kind,
-            peer: view.place.peer,
-        },
-        conversation_seq: view.conversation_seq,
-        sender: view.sender,
-        server_msg_id: bytes_of(&view.server_msg_id),
-        client_msg_id: view.client_msg_id,
-        content_type: view.content_type,
-        notification_type: view.notification_type,
-        options_off: view.options_off,
+        place,
+        conversation_seq,
+        sender: told.sender,
+        server_msg_id: bytes_of(&told.server_msg_id),
+        client_msg_id: told.client_msg_id,
+        content_type: told.content_type,
+        notification_type: told.notification_type,
+        options_off: told.options_off,
         sender_nickname: message.sender_nickname,
         sender_face_url: message.sender_face_url,
         sender_platform: message.sender_platform,

@@ -1,7 +1,7 @@
 //! Sending: from what a caller said to a command, and from the writer's reply to an answer.
 
 use waybill_core::body::{Body, Message, OfflinePush};
-use waybill_core::command::{Ask, Command, ConversationKind, Send};
+use waybill_core::command::{Ask, Command, ConversationKind, Post, Send, To};
 use waybill_core::fact::Options;
 use waybill_core::id::{Digest, KeyedHash, Opening, Seq, Time};
 use waybill_core::limits::MAX_TEXT_BYTES;
@@ -120,23 +120,8 @@ impl Service {
             options_off: outgoing.options_off,
             key: self.dedup_key(sender, key, &outgoing),
             digest: self.digest(sender, &outgoing),
-            body: Body::Message(Message {
-                client_msg_id: outgoing.client_msg_id.to_owned(),
-                key: if key == outgoing.client_msg_id {
-                    String::new()
-                } else {
-                    key.to_owned()
-                },
-                operation_id: outgoing.operation_id.to_owned(),
-                sender_nickname: outgoing.sender_nickname.to_owned(),
-                sender_face_url: outgoing.sender_face_url.to_owned(),
-                sender_platform: outgoing.sender_platform,
-                content: outgoing.content.to_owned(),
-                offline_push: outgoing.offline_push,
-                created: outgoing.created,
-                address: outgoing.address,
-            })
-            .seal(Opening(random::bytes()?)),
+            body: Body::Message(message(&outgoing, outgoing.client_msg_id, key))
+                .seal(Opening(random::bytes()?)),
         };
         Ok(Prepared {
             asked: Asked {
@@ -150,6 +135,41 @@ impl Service {
                 surface,
                 ask: Ask::Send(send),
             },
+        })
+    }
+
+    /// Makes a message to several users ready for the writer, but for its receivers; `about` says of them what a retry must
+    /// repeat. The caller's id of the message is a key: every receiver gets the message under an id of their own.
+    pub(super) fn prepare_post(
+        &self,
+        principal: &Principal,
+        outgoing: Outgoing<'_>,
+        about: &str,
+    ) -> Result<Post, Error> {
+        let sender = if outgoing.sender.is_empty() {
+            principal.user.as_str()
+        } else {
+            outgoing.sender
+        };
+        may_send(principal, sender, outgoing.kind)?;
+        self.check_texts(&outgoing)?;
+        let key = if outgoing.key.is_empty() {
+            outgoing.client_msg_id
+        } else {
+            outgoing.key
+        };
+        let digest = self.digest(sender, &outgoing);
+        let prefix = || self.0.hash_key.dedup_prefix(sender, key);
+        Ok(Post {
+            sender: self.user_ref("/sender", sender)?,
+            to: To::Users(Vec::new()),
+            kind: outgoing.kind,
+            content_type: outgoing.checked.content_type,
+            notification_type: outgoing.checked.notification_type,
+            options_off: outgoing.options_off,
+            key: (!key.is_empty()).then(prefix),
+            digest: self.post_digest(&digest, about),
+            body: Body::Message(message(&outgoing, "", key)).seal(Opening(random::bytes()?)),
         })
     }
 
@@ -306,6 +326,26 @@ impl Service {
             text(|push| &push.ex),
             text(|push| &push.ios_push_sound),
         ])
+    }
+}
+
+/// What the ledger keeps of what was said.
+fn message(outgoing: &Outgoing<'_>, client_msg_id: &str, key: &str) -> Message {
+    Message {
+        client_msg_id: client_msg_id.to_owned(),
+        key: if key == client_msg_id {
+            String::new()
+        } else {
+            key.to_owned()
+        },
+        operation_id: outgoing.operation_id.to_owned(),
+        sender_nickname: outgoing.sender_nickname.to_owned(),
+        sender_face_url: outgoing.sender_face_url.to_owned(),
+        sender_platform: outgoing.sender_platform,
+        content: outgoing.content.to_owned(),
+        offline_push: outgoing.offline_push.clone(),
+        created: outgoing.created,
+        address: outgoing.address.clone(),
     }
 }
 

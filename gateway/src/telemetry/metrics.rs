@@ -42,6 +42,8 @@ macro_rules! routes {
 routes! {
     /// OpenIM v2: send.
     V2Send: "/manager/send_msg";
+    /// OpenIM v2: send to several.
+    V2BatchSend: "/manager/batch_send_msg";
     /// OpenIM v2: register.
     V2Register: "/auth/user_register";
     /// OpenIM v2: token.
@@ -54,6 +56,26 @@ routes! {
     FindMessage: "GET /v1/messages";
     /// Native: look up by id.
     GetMessage: "/v1/messages/{id}";
+    /// Native: recall a message or a task.
+    Recall: "POST /v1/messages/{id}/recall";
+    /// Native: send to several.
+    Post: "POST /v1/tasks";
+    /// Native: a task.
+    Task: "/v1/tasks/{task}";
+    /// Native: the receivers of a task.
+    Receivers: "/v1/tasks/{task}/receivers";
+    /// Native: an audience.
+    Audience: "/v1/audiences/{name}";
+    /// Native: a user's conversations and the place in the log they stand for.
+    Snapshot: "/v1/users/{user}/snapshot";
+    /// Native: a user's conversations.
+    Conversations: "/v1/users/{user}/conversations";
+    /// Native: a conversation.
+    Conversation: "/v1/users/{user}/conversations/{conversation}";
+    /// Native: the messages of a conversation.
+    History: "/v1/users/{user}/conversations/{conversation}/messages";
+    /// Native: what is read.
+    Read: "/v1/users/{user}/conversations/{conversation}/read";
     /// Native: pull.
     Pull: "/v1/users/{user}/log";
     /// Native: reached.

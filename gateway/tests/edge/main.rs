@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod conversations;
 mod live;
 mod ops;
 mod support;
+mod tasks;
 mod tokens;
 mod v1;
 mod v2;

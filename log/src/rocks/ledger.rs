@@ -12,7 +12,7 @@ use tracing::warn;
 use waybill_core::id::Position;
 use waybill_core::rules::NewRecord;
 
-use super::options::Memory;
+use super::options::{Memory, Squeeze};
 use super::wal::{self, Verdict};
 use super::{Access, failed, must_be_there, not_opened};
 use crate::error::StoreError;
@@ -45,8 +45,10 @@ impl RocksLedger {
         check_begun(path)?;
         check_logs(path, access)?;
         let mut options = memory.ledger();
-        let families =
-            [RECORDS, BODIES].map(|name| ColumnFamilyDescriptor::new(name, memory.ledger_family()));
+        let families = [(RECORDS, Squeeze::RECORDS), (BODIES, Squeeze::BODIES)];
+        let families = families.map(|(name, squeeze)| {
+            ColumnFamilyDescriptor::new(name, memory.ledger_family(squeeze))
+        });
         let db = match access {
             Access::Write => DB::open_cf_descriptors(&options, path, families),
             Access::Read => {

@@ -77,15 +77,17 @@ impl Memory {
         options
     }
 
-    /// Options of one family of the ledger: keys ascend, so tables never overlap and move down as they are.
-    pub(super) fn ledger_family(&self) -> Options {
+    /// Options of one family of the ledger: keys ascend, so tables never overlap and move down as they are. Blocks are small,
+    /// because a page of a user's log needs one of each family for every entry: what a block holds besides is read and kept in
+    /// vain. The dictionary makes up for what small blocks cost in compression.
+    pub(super) fn ledger_family(&self, squeeze: Squeeze) -> Options {
         let mut options = self.common();
         options.set_write_buffer_size(self.ledger_write_buffer / 2);
         options.set_max_write_buffer_number(3);
         options.set_compression_type(DBCompressionType::Lz4);
-        smallest_at_the_bottom(&mut options);
+        smallest_at_the_bottom(&mut options, squeeze);
         options.set_target_file_size_base(64 << 20);
-        options.set_block_based_table_factory(&self.table(16 * 1024));
+        options.set_block_based_table_factory(&self.table(4 * 1024));
         options
     }
 
@@ -102,9 +104,11 @@ impl Memory {
     pub(super) fn views_family(&self, info: &FamilyInfo) -> Options {
         let mut options = self.common();
         options.set_write_buffer_size(self.views_write_buffers / 2);
+        // There are many families and most hold little: a block for each must not fill the buffers by itself.
+        options.set_arena_block_size(128 << 10);
         options.set_max_write_buffer_number(3);
         options.set_compression_type(DBCompressionType::Lz4);
-        smallest_at_the_bottom(&mut options);
+        smallest_at_the_bottom(&mut options, Squeeze::VIEWS);
         let mut table = self.table(match info.writing {
             Writing::Appended => 8 * 1024,
             Writing::Updated => 4 * 1024,
@@ -146,11 +150,38 @@ impl Memory {
     }
 }
 
+/// How hard data is compressed where it comes to rest.
+#[derive(Clone, Copy)]
+pub(super) struct Squeeze {
+    /// Level of Zstandard.
+    level: i32,
+    /// Bytes of the dictionary of each table.
+    dictionary: i32,
+}
+
+impl Squeeze {
+    /// Of bodies: most of what there is, much of it alike from one message to the next.
+    pub(super) const BODIES: Self = Self {
+        level: 9,
+        dictionary: 110 * 1024,
+    };
+    /// Of records: mostly hashes, which no effort makes smaller.
+    pub(super) const RECORDS: Self = Self {
+        level: 9,
+        dictionary: 32 * 1024,
+    };
+    /// Of the views.
+    const VIEWS: Self = Self {
+        level: 3,
+        dictionary: 16 * 1024,
+    };
+}
+
 /// Zstandard with a dictionary where the data comes to rest: compressed once, read often.
-fn smallest_at_the_bottom(options: &mut Options) {
+fn smallest_at_the_bottom(options: &mut Options, squeeze: Squeeze) {
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
-    const DICTIONARY_BYTES: i32 = 16 * 1024;
-    // Window bits, level and strategy as RocksDB has them by default.
-    options.set_bottommost_compression_options(-14, 3, 0, DICTIONARY_BYTES, true);
-    options.set_bottommost_zstd_max_train_bytes(100 * DICTIONARY_BYTES, true);
+    let Squeeze { level, dictionary } = squeeze;
+    // Window bits and strategy as RocksDB has them by default.
+    options.set_bottommost_compression_options(-14, level, 0, dictionary, true);
+    options.set_bottommost_zstd_max_train_bytes(100 * dictionary, true);
 }

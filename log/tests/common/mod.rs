@@ -101,10 +101,20 @@ pub fn small() -> LogConfig {
     }
 }
 
+/// A running log. Its threads end with it: RocksDB aborts a process that ends while they still use its stores.
 pub struct Harness {
     path: PathBuf,
-    log: Log,
-    queue: QueueHandle,
+    running: Option<(Log, QueueHandle)>,
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if let Some((log, queue)) = self.running.take() {
+            drop(queue);
+            // Whether it ended well is asked where it matters: by `close`.
+            drop(log.join());
+        }
+    }
 }
 
 impl Harness {
@@ -130,8 +140,7 @@ impl Harness {
         let (log, queue) = Log::open(path, options, &mut |_, _| {})?;
         let harness = Self {
             path: path.to_owned(),
-            log,
-            queue,
+            running: Some((log, queue)),
         };
         if harness.reader().durable() == Position(0) {
             assert_eq!(harness.ask(found), Ok(Outcome::Done));
@@ -139,10 +148,15 @@ impl Harness {
         Ok(harness)
     }
 
-    pub fn close(self) -> PathBuf {
-        drop(self.queue);
-        self.log.join().expect("ends well");
-        self.path
+    pub fn close(mut self) -> PathBuf {
+        let (log, queue) = self.running.take().expect("runs");
+        drop(queue);
+        log.join().expect("ends well");
+        self.path.clone()
+    }
+
+    fn running(&self) -> &(Log, QueueHandle) {
+        self.running.as_ref().expect("runs")
     }
 
     pub fn reopen(self) -> Self {
@@ -156,19 +170,19 @@ impl Harness {
     }
 
     pub fn reader(&self) -> Reader {
-        self.log.reader()
+        self.log().reader()
     }
 
     pub fn log(&self) -> &Log {
-        &self.log
+        &self.running().0
     }
 
     pub fn queue(&self) -> &QueueHandle {
-        &self.queue
+        &self.running().1
     }
 
     pub fn ask(&self, command: Command) -> Answer {
-        self.queue
+        self.queue()
             .ask_blocking(command)
             .expect("the writer answers")
     }

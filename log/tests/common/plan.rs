@@ -2,13 +2,16 @@
 
 use proptest::prelude::*;
 use waybill_core::body::{Body, Profile};
-use waybill_core::command::{Ask, Command, Unknown};
-use waybill_core::fact::Revoked;
+use waybill_core::command::{Ask, Command, ConversationKind, Deed, Post, To, Unknown};
+use waybill_core::conversation::Conversation;
+use waybill_core::fact::{Options, Revoked};
 use waybill_core::hash::Domain;
-use waybill_core::id::{DeviceNo, Opening, Position, Seq, Time, UserNo};
+use waybill_core::id::{
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Opening, Position, Seq, Time, UserNo,
+};
 use waybill_core::policy::{Policy, UnknownReceiver};
 
-use super::{chat, command, keys, notify, user_ref};
+use super::{chat, command, keys, message, notify, user_ref};
 
 /// Something to ask, as a shrinkable plan.
 #[derive(Clone, Debug)]
@@ -51,6 +54,34 @@ pub enum Op {
     Reach(Vec<(u8, u8, u8)>),
     Erase(u8),
     Policy(bool),
+    /// A message to a list of users.
+    Post {
+        from: u8,
+        to: Vec<u8>,
+        chat: bool,
+    },
+    /// A message to an audience, or to everybody.
+    Wide {
+        from: u8,
+        to: To,
+    },
+    /// An audience with these members, under the number that it gets if it is so many-th.
+    Audience {
+        number: u8,
+        members: Vec<u8>,
+    },
+    /// Goes on with fan-outs of messages at these positions and the few after them.
+    Pump(u8),
+    Recall {
+        message: u8,
+        receiver: Option<u8>,
+    },
+    Tend {
+        user: u8,
+        other: u8,
+        chat: bool,
+        deed: Deed,
+    },
 }
 
 const USERS: u8 = 7;
@@ -73,6 +104,38 @@ pub fn ops() -> impl Strategy<Value = Op> {
         2 => prop::collection::vec((0..9_u8, 0..4_u8, 0..20_u8), 0..6).prop_map(Op::Reach),
         3 => (0..120_u8).prop_map(Op::Erase),
         1 => any::<bool>().prop_map(Op::Policy),
+        3 => (user.clone(), prop::sample::subsequence((0..USERS).collect::<Vec<_>>(), 1..5), any::<bool>())
+            .prop_map(|(from, to, chat)| Op::Post { from, to, chat }),
+        3 => (user.clone(), wide()).prop_map(|(from, to)| Op::Wide { from, to }),
+        2 => (1..4_u8, prop::collection::vec(0..USERS, 0..5))
+            .prop_map(|(number, members)| Op::Audience { number, members }),
+        4 => (0..120_u8).prop_map(Op::Pump),
+        3 => (0..120_u8, prop::option::weighted(0.3, 1..9_u8))
+            .prop_map(|(message, receiver)| Op::Recall { message, receiver }),
+        6 => (1..6_u8, 1..6_u8, any::<bool>(), deeds())
+            .prop_map(|(user, other, chat, deed)| Op::Tend { user, other, chat, deed }),
+    ]
+}
+
+fn wide() -> impl Strategy<Value = To> {
+    prop_oneof![
+        (1..4_u64).prop_map(|number| To::Audience(AudienceNo(number))),
+        Just(To::Registered),
+        Just(To::Seen)
+    ]
+}
+
+fn deeds() -> impl Strategy<Value = Deed> {
+    let seq = || (1..9_u64).prop_map(ConversationSeq);
+    prop_oneof![
+        3 => seq().prop_map(|up_to| Deed::Read { up_to }),
+        1 => (any::<Option<bool>>(), any::<Option<bool>>()).prop_map(|(pinned, hidden)| Deed::Set {
+            pinned,
+            receive_option: None,
+            hidden,
+        }),
+        3 => prop::collection::vec(seq(), 1..4).prop_map(|messages| Deed::Remove { messages }),
+        1 => seq().prop_map(|up_to| Deed::Clear { up_to }),
     ]
 }
 
@@ -129,6 +192,15 @@ impl Commands {
                 let at = self.made.len().checked_sub(1 + usize::from(*back));
                 at.map(|at| self.made[at].clone()).into_iter().collect()
             }
+            Op::Audience { number, members } => audience(*number, members, n),
+            Op::Pump(first) => (*first..first.saturating_add(8))
+                .map(|message| {
+                    command(Ask::FanoutNext {
+                        message: Position(u64::from(message)),
+                        from: UserNo(1),
+                    })
+                })
+                .collect(),
             op => vec![single(op, n)],
         };
         self.made.extend_from_slice(&commands);
@@ -214,8 +286,78 @@ fn single(op: &Op, n: u64) -> Command {
                 UnknownReceiver::Accept
             },
         })),
-        Op::Again(_) | Op::Burst(_) => unreachable!("made of others"),
+        Op::Post { from, to, chat } => {
+            let users = to.iter().map(|user| user_ref(&name(*user))).collect();
+            post(*from, To::Users(users), *chat, n)
+        }
+        Op::Wide { from, to } => post(*from, to.clone(), false, n),
+        Op::Recall { message, receiver } => command(Ask::Recall {
+            message: Position(u64::from(*message)),
+            receiver: receiver.map(|user| UserNo(u64::from(user))),
+        }),
+        Op::Tend {
+            user,
+            other,
+            chat,
+            deed,
+        } => {
+            let (user, other) = (UserNo(u64::from(*user)), UserNo(u64::from(*other)));
+            command(Ask::Tend {
+                user,
+                conversation: if *chat {
+                    Conversation::single(user, other)
+                } else {
+                    Conversation::Notification {
+                        account: other,
+                        receiver: user,
+                    }
+                },
+                deed: deed.clone(),
+            })
+        }
+        Op::Again(_) | Op::Burst(_) | Op::Audience { .. } | Op::Pump(_) => {
+            unreachable!("made of others")
+        }
     }
+}
+
+fn post(from: u8, to: To, chat: bool, n: u64) -> Command {
+    command(Ask::Post(Post {
+        sender: user_ref(&name(from)),
+        to,
+        kind: if chat {
+            ConversationKind::Single
+        } else {
+            ConversationKind::Notification
+        },
+        content_type: 1400,
+        notification_type: i32::try_from(n % 3).unwrap_or(0),
+        options_off: Options(0),
+        key: None,
+        digest: Digest(n.to_be_bytes()),
+        body: Body::Message(message(n)).seal(opening(n)),
+    }))
+}
+
+/// An audience, begun, filled and completed, if it gets the number that it hopes for.
+fn audience(number: u8, members: &[u8], n: u64) -> Vec<Command> {
+    let audience = AudienceNo(u64::from(number));
+    let begin = Ask::BeginAudience {
+        name: token(100 + number),
+        body: Body::Audience {
+            name: format!("audience{number}"),
+        }
+        .seal(opening(n)),
+    };
+    let fill = Ask::FillAudience {
+        audience,
+        line: 0,
+        users: members.iter().map(|user| user_ref(&name(*user))).collect(),
+        opening: opening(n + 1_000_000),
+    };
+    [begin, fill, Ask::CommitAudience { audience }]
+        .map(command)
+        .into()
 }
 
 /// So many cases, or as many as the environment asks for.

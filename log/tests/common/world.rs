@@ -1,7 +1,7 @@
 //! A server over stores in memory that lives, crashes and lives again, and beside it the [`Oracle`]: after each life the ledger
 //! must hold everything that was answered, once, and what else it holds must be what was asked in the order in which it was taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -357,6 +357,18 @@ impl World {
                 .collect();
             assert_eq!(of_receiver.len(), 1, "message {position} is there once");
             assert_eq!(Some(of_receiver[0].1), sent.seq);
+        }
+        for (position, places) in &seen {
+            let record = self.oracle.state.decoded_record(*position).expect("reads");
+            let fact = record.map(|record| record.fact);
+            if let Some(Fact::MessageSent(_) | Fact::MessagePosted(_)) = fact {
+                let users: BTreeSet<_> = places.iter().map(|(user, _)| user).collect();
+                assert_eq!(
+                    users.len(),
+                    places.len(),
+                    "message {position} is there twice"
+                );
+            }
         }
         let mut keys = BTreeMap::new();
         for position in seen.keys() {

@@ -38,6 +38,8 @@ pub(crate) fn check(
         conversations: 0,
         head: None,
         position: 0,
+        message: 0,
+        counted: 0,
     };
     let families = Families {
         heads: Family::Conversations,
@@ -55,8 +57,12 @@ struct Conversations<'a> {
     findings: &'a mut Findings,
     conversations: u64,
     head: Option<ConversationRow>,
-    /// Position of the message before.
+    /// Position of the record that delivered the message before.
     position: u64,
+    /// Position of the message before.
+    message: u64,
+    /// Messages up to it that count as unread until they are read.
+    counted: u64,
 }
 
 impl Conversations<'_> {
@@ -83,7 +89,7 @@ impl Visitor for Conversations<'_> {
 
     fn begin(&mut self, owner: &[u8], head: &[u8]) -> Result<Option<RangeInclusive<u64>>, Error> {
         self.conversations += 1;
-        self.position = 0;
+        (self.position, self.message, self.counted) = (0, 0, 0);
         match ConversationRow::decode(head) {
             Ok(row) => {
                 self.head = Some(row);
@@ -116,11 +122,21 @@ impl Visitor for Conversations<'_> {
             });
         }
         self.position = position;
-        if self.leaves.get(position)?.is_none() {
-            self.add(Class::EntryDangling, owner, seq..=seq, || {
-                format!("it points to record {position}, which is not there")
+        self.message = row.message_position().0;
+        for position in [position, self.message] {
+            if self.leaves.get(position)?.is_none() {
+                self.add(Class::EntryDangling, owner, seq..=seq, || {
+                    format!("it points to record {position}, which is not there")
+                });
+            }
+        }
+        let (counted, before) = (row.counted, self.counted);
+        if counted != before && Some(counted) != before.checked_add(1) {
+            self.add(Class::EntryOrder, owner, seq..=seq, || {
+                format!("it says that {counted} messages count, the one before it {before}")
             });
         }
+        self.counted = counted;
         Ok(())
     }
 
@@ -141,8 +157,15 @@ impl Visitor for Conversations<'_> {
             return;
         };
         let (last, seq) = (head.last.0, head.head.0);
-        if self.position != last {
-            let position = self.position;
+        if head.counted != self.counted {
+            let counted = self.counted;
+            self.add(Class::EntryOrder, owner, seq..=seq, || {
+                let says = head.counted;
+                format!("the head says that {says} messages count, and it is {counted}")
+            });
+        }
+        if self.message != last {
+            let position = self.message;
             self.add(Class::EntryOrder, owner, seq..=seq, || {
                 format!("the head says that record {last} is the last message, and it is record {position}")
             });

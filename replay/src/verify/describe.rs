@@ -4,9 +4,11 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use waybill_core::state::{
-    Contents, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow, ErasedRow,
-    Family, ProfileRow, RegistrationRow, Row, SettingsRow, TokenCutRow, TokenRow, UserHeadRow,
-    UserIdRow, UserLogRow, UserRow,
+    AudienceMemberRow, AudienceNameRow, AudienceRow, Contents, ControlLogRow, ConversationLogRow,
+    ConversationRow, DedupRow, DeviceNameRow, DevicesRow, EarlyRow, ErasedRow, Family,
+    FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow, RemovedRow,
+    Row, SettingsRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
+    UserLogRow, UserRow, VersionRow,
 };
 
 use super::finding::Place;
@@ -32,6 +34,8 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             [2] => "rules version".to_owned(),
             [3] => "policy".to_owned(),
             [4] => "number of users".to_owned(),
+            [5] => "messages being fanned out".to_owned(),
+            [6] => "number of audiences".to_owned(),
             _ => return None,
         },
         Family::UserIds => format!("user id hash {}", hash(key)?),
@@ -58,6 +62,44 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             format!("{}, seq {}", conversation(of)?, only(seq)?)
         }
         Family::Erased => format!("record {}", only(key)?),
+        Family::Memberships | Family::UserConversations => {
+            let (user, of) = key.split_first_chunk::<8>()?;
+            format!("user {}, {}", u64::from_be_bytes(*user), conversation(of)?)
+        }
+        Family::Removed => {
+            let (user, rest) = key.split_first_chunk::<8>()?;
+            let (of, seq) = rest.split_at_checked(17)?;
+            let (user, of) = (u64::from_be_bytes(*user), conversation(of)?);
+            format!("user {user}, {of}, seq {}", only(seq)?)
+        }
+        Family::ControlLog => {
+            let (user, seq) = key.split_first_chunk::<8>()?;
+            let user = u64::from_be_bytes(*user);
+            format!("user {user}, control seq {}", only(seq)?)
+        }
+        Family::Versions => {
+            let (user, table) = key.split_first_chunk::<8>()?;
+            let [table] = table.try_into().ok()?;
+            format!("user {}, table {table}", u64::from_be_bytes(*user))
+        }
+        Family::Fanouts => format!("message {}", only(key)?),
+        Family::FanoutChunks | Family::Early => {
+            let (message, user) = key.split_first_chunk::<8>()?;
+            let message = u64::from_be_bytes(*message);
+            format!("message {message}, user {}", only(user)?)
+        }
+        Family::Audiences => format!("audience {}", only(key)?),
+        Family::AudienceNames => format!("audience name hash {}", hash(key)?),
+        Family::AudienceMembers => {
+            let (audience, user) = key.split_first_chunk::<8>()?;
+            let audience = u64::from_be_bytes(*audience);
+            format!("audience {audience}, user {}", only(user)?)
+        }
+        Family::Refused => {
+            let (audience, record) = key.split_first_chunk::<8>()?;
+            let audience = u64::from_be_bytes(*audience);
+            format!("audience {audience}, record {}", only(record)?)
+        }
     })
 }
 
@@ -145,6 +187,18 @@ fn fields(family: Family, value: &[u8]) -> Option<Fields> {
         Family::ConversationLog => fields_of::<ConversationLogRow>(value),
         Family::Dedup => fields_of::<DedupRow>(value),
         Family::Erased => fields_of::<ErasedRow>(value),
+        Family::Memberships => fields_of::<MembershipRow>(value),
+        Family::UserConversations => fields_of::<UserConversationRow>(value),
+        Family::Removed => fields_of::<RemovedRow>(value),
+        Family::ControlLog => fields_of::<ControlLogRow>(value),
+        Family::Versions => fields_of::<VersionRow>(value),
+        Family::Fanouts => fields_of::<FanoutRow>(value),
+        Family::FanoutChunks => fields_of::<FanoutChunkRow>(value),
+        Family::Early => fields_of::<EarlyRow>(value),
+        Family::Audiences => fields_of::<AudienceRow>(value),
+        Family::AudienceNames => fields_of::<AudienceNameRow>(value),
+        Family::AudienceMembers => fields_of::<AudienceMemberRow>(value),
+        Family::Refused => fields_of::<RefusedRow>(value),
     }
 }
 
@@ -242,6 +296,7 @@ mod tests {
         let row = UserHeadRow {
             head: Seq(7),
             floor: Seq(1),
+            control: waybill_core::id::ControlSeq(0),
             chain: Hash([0xab; 32]),
         };
         let other = UserHeadRow {

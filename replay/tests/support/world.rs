@@ -4,10 +4,16 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use waybill_core::body::{Body, Message, Profile};
-use waybill_core::command::{Ask, Command, ConversationKind, Send, Unknown, UserRef};
+use waybill_core::command::{
+    Ask, Command, ConversationKind, Deed, Post, Send, To, Unknown, UserRef,
+};
+use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Options as MessageOptions, Revoked};
 use waybill_core::hash::{Domain, HashKey};
-use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Opening, Position, Seq, Time, UserNo};
+use waybill_core::id::{
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
+    UserNo,
+};
 use waybill_core::outcome::{Outcome, Sent};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::Surface;
@@ -92,6 +98,7 @@ impl World {
         open.done(Ask::Erase {
             position: Position(registered + 4),
         });
+        open.many(ann, bob);
         open.sent(notify("oa", "ann", 5000));
         let last = open.last();
         open.close();
@@ -223,6 +230,60 @@ impl Open {
             Outcome::Sent(sent) => sent,
             other => panic!("not sent: {other:?}"),
         }
+    }
+
+    /// Something of everything that concerns messages to many, and what users do to their conversations.
+    fn many(&self, ann: UserNo, bob: UserNo) {
+        self.done(Ask::BeginAudience {
+            name: keys().hash(Domain::Audience, &[b"staff"]),
+            body: Body::Audience {
+                name: "staff".to_owned(),
+            }
+            .seal(Opening([71; 16])),
+        });
+        let audience = AudienceNo(1);
+        self.done(Ask::FillAudience {
+            audience,
+            line: 0,
+            users: ["ann", "bob", "nobody"].map(user_ref).into(),
+            opening: Opening([72; 16]),
+        });
+        self.done(Ask::CommitAudience { audience });
+        let Outcome::Begun { position, .. } = self.ask(Ask::Post(Post {
+            sender: user_ref("oa"),
+            to: To::Audience(audience),
+            kind: ConversationKind::Notification,
+            content_type: 1400,
+            notification_type: 2,
+            options_off: MessageOptions(0),
+            key: None,
+            digest: Digest([1; 8]),
+            body: Body::Message(Message {
+                content: "{}".to_owned(),
+                ..Message::default()
+            })
+            .seal(Opening([73; 16])),
+        })) else {
+            panic!("it did not begin");
+        };
+        // Ann gets it before her turn, bob with the chunk.
+        self.sent(notify("oa", "ann", 6000));
+        self.done(Ask::FanoutNext {
+            message: position,
+            from: UserNo(1),
+        });
+        self.done(Ask::Recall {
+            message: position,
+            receiver: Some(bob),
+        });
+        let (low, high) = (ann.min(bob), ann.max(bob));
+        self.done(Ask::Tend {
+            user: bob,
+            conversation: Conversation::Single { low, high },
+            deed: Deed::Read {
+                up_to: ConversationSeq(3),
+            },
+        });
     }
 
     fn devices(&self, user: UserNo) {

@@ -1,5 +1,7 @@
 """docs/formats.md, section 8: the fold under rules version 1."""
 
+from collections import namedtuple
+
 from . import hashes
 from .kinds import BODY, BODY_OF_FACT, FAMILIES, POLICY, row_key
 from .encoding import Malformed, decode
@@ -7,7 +9,21 @@ from .encoding import Malformed, decode
 MOST_DEVICES = 64
 MOST_AHEAD_MS = 1_000
 MARK_EVERY = 64
-MESSAGE_KIND = 1
+UNREAD_COUNT = 8
+ENTRY_KINDS = {"Message": 1, "Read": 2, "Settings": 3, "Recalled": 4, "Removed": 5, "Cleared": 6}
+NO_MEMBERSHIP = {
+    "read": 0,
+    "read_counted": 0,
+    "removed": 0,
+    "cleared": 0,
+    "until": None,
+    "pinned": False,
+    "receive_option": 0,
+    "hidden_at": 0,
+}
+
+# What the entries of one record have in common; `message` is None where it is the message's own.
+Passage = namedtuple("Passage", "position message time leaf message_leaf")
 
 
 def parties(conversation):
@@ -20,12 +36,41 @@ def receiver_of(message):
     return other if one == message["sender"] else one
 
 
+def other_of(conversation, user):
+    one, other = parties(conversation)
+    return other if one == user else one
+
+
+def readers_of(conversation):
+    if "Notification" in conversation:
+        return [conversation["Notification"]["receiver"]]
+    return sorted(set(parties(conversation)))
+
+
+def between(message, receiver):
+    """The conversation in which a receiver gets a message to several."""
+    sender = message["sender"]
+    if message["kind"] == "Single":
+        return {"Single": {"low": min(sender, receiver), "high": max(sender, receiver)}}
+    return {"Notification": {"account": sender, "receiver": receiver}}
+
+
+def running_sum(steps):
+    total = 0
+    for step in steps:
+        total += step
+        if total >= 1 << 64:
+            return
+        yield total
+
+
 class Fold:
     """Rows by family and key, and the ledger so far."""
 
     def __init__(self):
         self.rows = {}
         self.records = []
+        self.leaves = []
         self.time = 0
         # Where each message came to stand: position → what an answer says of it.
         self.sent = {}
@@ -51,6 +96,7 @@ class Fold:
         if (record["commitment"] is not None) != (name in BODY_OF_FACT):
             raise Malformed(f"record {position}: a {name} and its commitment do not fit")
         self.records.append(record)
+        self.leaves.append(hashes.leaf(data))
         self.time = record["time"]
         body = None
         if stored is not None:
@@ -128,47 +174,255 @@ class Fold:
         self.put("token_cuts", user, {**row, "platforms": platforms})
 
     def on_MessageSent(self, position, message, _body, data):
-        conversation = message["conversation"]
-        before = self.get("conversations", conversation) or {"head": 0, "last_time": -1}
-        shown = min(max(self.time, before["last_time"] + 1), self.time + MOST_AHEAD_MS)
-        seq = before["head"] + 1
-        self.put("conversations", conversation, {"head": seq, "last": position, "last_time": shown})
-        ahead = shown - self.time
-        row = {"position": position, "ahead_ms": ahead, "changed_by": None}
-        self.put("conversation_log", conversation, seq, row)
         if message["key"] is not None:
             self.put("dedup", message["key"], {"position": position})
         receiver = receiver_of(message)
-        leaf = hashes.leaf(data)
-        user_seq = self.deliver(receiver, position, seq, ahead, leaf)
+        passage = Passage(position, None, self.time, hashes.leaf(data), hashes.leaf(data))
+        entry, sent = self.enter(message, message["conversation"], receiver, passage)
         if message["echo"]:
-            self.deliver(message["sender"], position, seq, ahead, leaf)
-        self.sent[position] = {
-            "position": position,
+            self.deliver(message["sender"], entry, passage)
+        self.sent[position] = {**sent, "new_receiver": message["new_receiver"]}
+
+    def on_MessagePosted(self, position, message, _body, data):
+        ((name, audience),) = message["audience"].items()
+        key = message["key"]
+        if name != "Listed":
+            if key is not None:
+                self.put("dedup", key + "03" + "00" * 7, {"position": position})
+            fanout = {"next": 1, "delivered": 0, "early": 0, "cut": None, "recalled": 0}
+            self.put("fanouts", position, fanout)
+            self.run(position, message, False)
+            return
+        leaf = hashes.leaf(data)
+        for receiver in running_sum(audience["receivers"]):
+            if key is not None:
+                kind = {"Single": 1, "Notification": 2}[message["kind"]]
+                half = bytes([kind]) + receiver.to_bytes(7, "big")
+                self.put("dedup", key + half.hex(), {"position": position})
+            passage = Passage(position, None, self.time, leaf, leaf)
+            self.enter(message, between(message, receiver), receiver, passage)
+
+    def enter(self, message, conversation, receiver, passage):
+        """A message comes to the ends of its conversation and of its receiver's log."""
+        before = self.get("conversations", conversation)
+        if before is None:
+            before = {"head": 0, "counted": 0, "last_time": -1}
+            for user in readers_of(conversation):
+                self.put("user_conversations", user, conversation, {"position": passage.position})
+                self.put("versions", user, 1, {"position": passage.position})
+        shown = min(max(passage.time, before["last_time"] + 1), passage.time + MOST_AHEAD_MS)
+        ahead = shown - passage.time
+        seq = before["head"] + 1
+        counted = before["counted"] + (0 if message["options_off"] & UNREAD_COUNT else 1)
+        last = passage.message or passage.position
+        end = {"head": seq, "counted": counted, "last": last, "last_time": shown}
+        self.put("conversations", conversation, end)
+        row = {
+            "position": passage.position,
+            "message": passage.message,
+            "ahead_ms": ahead,
+            "notification_type": message["notification_type"],
+            "counted": counted,
+            "recalled_by": None,
+            "changed_by": None,
+        }
+        self.put("conversation_log", conversation, seq, row)
+        if "Single" in conversation:
+            own = {"read": seq, "read_counted": counted, "removed": 0}
+            self.change_membership(message["sender"], conversation, **own)
+        entry = {"kind": "Message", "conversation_seq": seq, "ahead_ms": ahead}
+        sent = {
+            "position": last,
             "time": shown,
             "conversation_seq": seq,
             "receiver": receiver,
-            "seq": user_seq,
-            "new_receiver": message["new_receiver"],
+            "seq": self.deliver(receiver, entry, passage),
         }
+        return entry, sent
 
-    def deliver(self, user, position, conversation_seq, ahead, leaf):
+    def change_membership(self, user, conversation, **changes):
+        row = self.get("memberships", user, conversation) or NO_MEMBERSHIP
+        self.put("memberships", user, conversation, {**row, **changes})
+
+    def deliver(self, user, entry, passage):
         head = self.get("user_heads", user)
         if head is None:
-            head = {"head": 0, "floor": 1, "chain": hashes.chain_start(self.epoch, user).hex()}
-        seq = head["head"] + 1
-        chain = hashes.chain_link(bytes.fromhex(head["chain"]), seq, MESSAGE_KIND, leaf, leaf).hex()
-        entry = {
-            "position": position,
-            "kind": "Message",
-            "message": None,
-            "conversation_seq": conversation_seq,
-            "ahead_ms": ahead,
+            start = hashes.chain_start(self.epoch, user).hex()
+            head = {"head": 0, "floor": 1, "control": 0, "chain": start}
+        seq, control = head["head"] + 1, head["control"]
+        if entry["kind"] != "Message":
+            control += 1
+            self.put("control_log", user, control, {"position": passage.position, "seq": seq})
+        before, kind = bytes.fromhex(head["chain"]), ENTRY_KINDS[entry["kind"]]
+        chain = hashes.chain_link(before, seq, kind, passage.leaf, passage.message_leaf).hex()
+        row = {
+            "position": passage.position,
+            "message": passage.message,
             "mark": chain if seq % MARK_EVERY == 0 else None,
+            **entry,
         }
-        self.put("user_log", user, seq, entry)
-        self.put("user_heads", user, {"head": seq, "floor": head["floor"], "chain": chain})
+        self.put("user_log", user, seq, row)
+        head = {"head": seq, "floor": head["floor"], "control": control, "chain": chain}
+        self.put("user_heads", user, head)
         return seq
+
+    def note(self, user, position, kind, conversation_seq, data):
+        """An entry that is no message."""
+        entry = {"kind": kind, "conversation_seq": conversation_seq, "ahead_ms": 0}
+        leaf = hashes.leaf(data)
+        self.deliver(user, entry, Passage(position, None, self.time, leaf, leaf))
+
+    def on_ConversationRead(self, position, fact, _body, data):
+        user, conversation = fact["user"], fact["conversation"]
+        self.change_membership(
+            user,
+            conversation,
+            read=fact["up_to"],
+            read_counted=fact["counted"],
+            removed=fact["removed"],
+        )
+        self.note(user, position, "Read", fact["up_to"], data)
+        if fact["told"]:
+            self.note(other_of(conversation, user), position, "Read", fact["up_to"], data)
+
+    def on_ConversationSet(self, position, fact, _body, data):
+        user, settings = fact["user"], fact["settings"]
+        self.change_membership(user, fact["conversation"], **settings)
+        self.put("versions", user, 1, {"position": position})
+        self.note(user, position, "Settings", settings["hidden_at"], data)
+
+    def on_MessagesRemoved(self, position, fact, _body, data):
+        user, conversation = fact["user"], fact["conversation"]
+        taken = 0
+        for message in fact["messages"]:
+            counted = message["counted"]
+            row = {"position": position, "counted": counted != "Not", "by_user": True}
+            self.put("removed", user, conversation, message["conversation_seq"], row)
+            taken += counted == "Now"
+        if taken:
+            self.take_out(user, conversation, taken)
+        last = fact["messages"][-1]["conversation_seq"] if fact["messages"] else 0
+        self.note(user, position, "Removed", last, data)
+
+    def take_out(self, user, conversation, count):
+        row = self.get("memberships", user, conversation) or NO_MEMBERSHIP
+        self.change_membership(user, conversation, removed=row["removed"] + count)
+
+    def on_ConversationCleared(self, position, fact, _body, data):
+        user = fact["user"]
+        self.change_membership(
+            user,
+            fact["conversation"],
+            cleared=fact["cleared"],
+            read=fact["read"],
+            read_counted=fact["counted"],
+            removed=fact["removed"],
+        )
+        self.note(user, position, "Cleared", fact["cleared"], data)
+
+    def on_MessageRecalled(self, position, fact, _body, data):
+        for place in fact["places"]:
+            conversation, seq = place["conversation"], place["conversation_seq"]
+            receiver = place["receiver"]
+            row = self.get("conversation_log", conversation, seq)
+            row = {**row, "recalled_by": position, "changed_by": position}
+            self.put("conversation_log", conversation, seq, row)
+            if place["counted"]:
+                removed = {"position": position, "counted": True, "by_user": False}
+                self.put("removed", receiver, conversation, seq, removed)
+                self.take_out(receiver, conversation, 1)
+            self.note(receiver, position, "Recalled", seq, data)
+            if fact["echo"]:
+                self.note(other_of(conversation, receiver), position, "Recalled", seq, data)
+        if fact["next"] is not None:
+            row = self.get("fanouts", fact["message"])
+            recalled = row["recalled"] + len(fact["places"])
+            row = {**row, "next": fact["next"], "recalled": recalled}
+            self.put("fanouts", fact["message"], row)
+            if fact["next"] == 0:
+                self.stop(fact["message"])
+
+    def on_Delivered(self, position, fact, _body, data):
+        whose = fact["message"]
+        record = self.records[whose - 1]
+        message = record["fact"]["MessagePosted"]
+        passage = Passage(position, whose, record["time"], hashes.leaf(data), self.leaves[whose - 1])
+        receivers = list(running_sum(fact["receivers"]))
+        for receiver in receivers:
+            self.enter(message, between(message, receiver), receiver, passage)
+            if fact["early"]:
+                self.put("early", whose, receiver, {"position": position})
+        row = self.get("fanouts", whose)
+        row = {**row, "delivered": row["delivered"] + len(receivers)}
+        if fact["early"]:
+            row["early"] += len(receivers)
+        else:
+            row["next"] = fact["next"]
+            if receivers:
+                self.put("fanout_chunks", whose, receivers[-1], {"position": position})
+            if fact["next"] == 0:
+                self.stop(whose)
+        self.put("fanouts", whose, row)
+
+    def on_FanoutRecalled(self, _position, fact, _body, _data):
+        whose = fact["message"]
+        row = self.get("fanouts", whose)
+        self.put("fanouts", whose, {**row, "cut": row["next"], "next": 1})
+        self.stop(whose)
+        self.run(whose, self.records[whose - 1]["fact"]["MessagePosted"], True)
+
+    def running(self):
+        return (self.get("settings", 5) or {"Running": []})["Running"]
+
+    def run(self, position, message, recall):
+        running = self.running() + [
+            {
+                "message": position,
+                "sender": message["sender"],
+                "kind": message["kind"],
+                "recall": recall,
+            }
+        ]
+        running.sort(key=lambda one: one["message"])
+        self.put("settings", 5, {"Running": running})
+
+    def stop(self, position):
+        running = [one for one in self.running() if one["message"] != position]
+        self.put("settings", 5, {"Running": running})
+
+    def on_AudienceBegun(self, position, fact, _body, _data):
+        row = {
+            "begun": position,
+            "by": self.records[-1]["by"],
+            "name": fact["name"],
+            "lines": 0,
+            "members": 0,
+            "refused": 0,
+            "complete": None,
+        }
+        self.put("audiences", fact["audience"], row)
+        self.put("settings", 6, {"Audiences": fact["audience"]})
+
+    def on_AudienceFilled(self, position, fact, _body, _data):
+        audience = fact["audience"]
+        members = list(running_sum(fact["members"]))
+        for member in members:
+            self.put("audience_members", audience, member, {"position": position})
+        row = self.get("audiences", audience)
+        row = {**row, "lines": row["lines"] + fact["lines"], "members": row["members"] + len(members)}
+        self.put("audiences", audience, row)
+
+    def on_ReceiversRefused(self, position, fact, _body, _data):
+        audience, count = fact["audience"], fact["count"]
+        row = self.get("audiences", audience)
+        self.put("audiences", audience, {**row, "refused": row["refused"] + count})
+        self.put("refused", audience, position, {"position": position, "count": count})
+
+    def on_AudienceCommitted(self, position, fact, _body, _data):
+        audience = fact["audience"]
+        row = {**self.get("audiences", audience), "complete": position}
+        self.put("audiences", audience, row)
+        self.put("audience_names", row["name"], {"audience": audience})
 
     def on_Reached(self, position, fact, _body, _data):
         user = 0
@@ -188,10 +442,10 @@ class Fold:
             raise Malformed(f"record {position} erases what does not exist")
         self.put("erased", whose, {"position": position})
         ((name, erased),) = self.records[whose - 1]["fact"].items()
-        if name == "MessageSent":
-            prefix = row_key("conversations", erased["conversation"])
-            for (family, key), row in self.rows.items():
-                if family == "conversation_log" and key.startswith(prefix) and row["position"] == whose:
+        if name in ("MessageSent", "MessagePosted"):
+            # What other records deliver has their positions, and is not marked.
+            for (family, _), row in self.rows.items():
+                if family == "conversation_log" and row["position"] == whose:
                     row["changed_by"] = position
         joined = {
             "UserSeen": ("users", ["user"]),

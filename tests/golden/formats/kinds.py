@@ -46,6 +46,29 @@ MESSAGE_SENT = Struct(
     key=Option(KEYED),
     digest=DIGEST,
 )
+CONVERSATION_KIND = Choice(("Single", None), ("Notification", None))
+AUDIENCE = Choice(
+    ("Listed", Struct(receivers=ListOf(U64), new=ListOf(U16))),
+    ("Members", Struct(audience=U64, count=U64)),
+    ("Registered", Struct(last=U64)),
+    ("Seen", Struct(last=U64)),
+)
+MESSAGE_POSTED = Struct(
+    sender=U64,
+    kind=CONVERSATION_KIND,
+    content_type=U32,
+    notification_type=I32,
+    options_off=U16,
+    key=Option(DIGEST),
+    digest=DIGEST,
+    audience=AUDIENCE,
+)
+SETTINGS_OF_CONVERSATION = Struct(pinned=BOOL, receive_option=U8, hidden_at=U64)
+REMOVED_MESSAGE = Struct(
+    conversation_seq=U64,
+    counted=Choice(("Not", None), ("Before", None), ("Now", None)),
+)
+RECALLED_PLACE = Struct(conversation=CONVERSATION, conversation_seq=U64, receiver=U64, counted=BOOL)
 FACT = Choice(
     ("Genesis", Struct(epoch=EPOCH, rules=U32)),
     ("RulesChanged", Struct(rules=U32)),
@@ -58,6 +81,27 @@ FACT = Choice(
     ("MessageSent", MESSAGE_SENT),
     ("Reached", Struct(cursors=ListOf(Struct(user_step=U64, device=U32, seq=U64)))),
     ("BodyErased", Struct(position=U64)),
+    ("MessagePosted", MESSAGE_POSTED),
+    (
+        "ConversationRead",
+        Struct(user=U64, conversation=CONVERSATION, up_to=U64, counted=U64, removed=U64, told=BOOL),
+    ),
+    ("ConversationSet", Struct(user=U64, conversation=CONVERSATION, settings=SETTINGS_OF_CONVERSATION)),
+    ("MessagesRemoved", Struct(user=U64, conversation=CONVERSATION, messages=ListOf(REMOVED_MESSAGE))),
+    (
+        "ConversationCleared",
+        Struct(user=U64, conversation=CONVERSATION, cleared=U64, read=U64, counted=U64, removed=U64),
+    ),
+    (
+        "MessageRecalled",
+        Struct(message=U64, echo=BOOL, places=ListOf(RECALLED_PLACE), next=Option(U64)),
+    ),
+    ("Delivered", Struct(message=U64, receivers=ListOf(U64), next=U64, early=BOOL)),
+    ("FanoutRecalled", Struct(message=U64)),
+    ("AudienceBegun", Struct(audience=U64, name=KEYED)),
+    ("AudienceFilled", Struct(audience=U64, lines=U32, members=ListOf(U64))),
+    ("ReceiversRefused", Struct(audience=U64, count=U32)),
+    ("AudienceCommitted", Struct(audience=U64)),
 )
 RECORD = Struct(
     version=U8,
@@ -103,12 +147,17 @@ BODY = Choice(
     ("Profile", PROFILE),
     ("Device", Struct(id=TEXT)),
     ("Message", MESSAGE),
+    ("Audience", Struct(name=TEXT)),
+    ("Refused", Struct(ids=ListOf(TEXT))),
 )
 BODY_OF_FACT = {
     "UserSeen": "User",
     "UserRegistered": "Profile",
     "DeviceSeen": "Device",
     "MessageSent": "Message",
+    "MessagePosted": "Message",
+    "AudienceBegun": "Audience",
+    "ReceiversRefused": "Refused",
 }
 
 # --- Section 7: rows of the views -----------------------------------------------------------------------------------------
@@ -137,17 +186,48 @@ class ConversationKey:
 
 
 KEY_U8, KEY_U32, KEY_U64, KEY_CONVERSATION = Fixed32(1), Fixed32(4), Fixed32(8), ConversationKey()
-SETTINGS = Choice(("Genesis", EPOCH), ("Rules", U32), ("Policy", POLICY), ("Users", U64))
+RUNNING = Struct(message=U64, sender=U64, kind=CONVERSATION_KIND, recall=BOOL)
+SETTINGS = Choice(
+    ("Genesis", EPOCH),
+    ("Rules", U32),
+    ("Policy", POLICY),
+    ("Users", U64),
+    ("Running", ListOf(RUNNING)),
+    ("Audiences", U64),
+)
 DEVICE = Struct(device=U32, id=KEYED, platform=U8, reached=U64, heard=U64)
 TOKEN = Struct(position=U64, user=U64, platform=U8, expires=U64, revoked=Option(U64))
 USER_LOG = Struct(
     position=U64,
-    kind=Choice(("Message", None)),
+    kind=Choice(
+        ("Message", None),
+        ("Read", None),
+        ("Settings", None),
+        ("Recalled", None),
+        ("Removed", None),
+        ("Cleared", None),
+    ),
     message=Option(U64),
     conversation_seq=U64,
     ahead_ms=U16,
     mark=Option(HASH),
 )
+
+MEMBERSHIP = Struct(
+    read=U64,
+    read_counted=U64,
+    removed=U64,
+    cleared=U64,
+    until=Option(U64),
+    pinned=BOOL,
+    receive_option=U8,
+    hidden_at=U64,
+)
+FANOUT = Struct(next=U64, delivered=U64, early=U64, cut=Option(U64), recalled=U64)
+AUDIENCE_ROW = Struct(
+    begun=U64, by=U64, name=KEYED, lines=U64, members=U64, refused=U64, complete=Option(U64)
+)
+AT = Struct(position=U64)
 
 # Name: (number, folded, parts of the key, value).
 FAMILIES = {
@@ -160,17 +240,42 @@ FAMILIES = {
     "device_names": (7, False, [KEY_U64, KEY_U32], Struct(position=U64, id=TEXT)),
     "tokens": (8, True, [KEYED], TOKEN),
     "token_cuts": (9, True, [KEY_U64], Struct(all=U64, platforms=ListOf(Tuple(U8, U64)))),
-    "user_heads": (10, True, [KEY_U64], Struct(head=U64, floor=U64, chain=HASH)),
+    "user_heads": (10, True, [KEY_U64], Struct(head=U64, floor=U64, control=U64, chain=HASH)),
     "user_log": (11, True, [KEY_U64, KEY_U64], USER_LOG),
-    "conversations": (12, True, [KEY_CONVERSATION], Struct(head=U64, last=U64, last_time=U64)),
+    "conversations": (12, True, [KEY_CONVERSATION], Struct(head=U64, counted=U64, last=U64, last_time=U64)),
     "conversation_log": (
         13,
         True,
         [KEY_CONVERSATION, KEY_U64],
-        Struct(position=U64, ahead_ms=U16, changed_by=Option(U64)),
+        Struct(
+            position=U64,
+            message=Option(U64),
+            ahead_ms=U16,
+            notification_type=I32,
+            counted=U64,
+            recalled_by=Option(U64),
+            changed_by=Option(U64),
+        ),
     ),
     "dedup": (14, True, [KEYED], Struct(position=U64)),
     "erased": (15, True, [KEY_U64], Struct(position=U64)),
+    "memberships": (16, True, [KEY_U64, KEY_CONVERSATION], MEMBERSHIP),
+    "user_conversations": (17, True, [KEY_U64, KEY_CONVERSATION], AT),
+    "removed": (
+        18,
+        True,
+        [KEY_U64, KEY_CONVERSATION, KEY_U64],
+        Struct(position=U64, counted=BOOL, by_user=BOOL),
+    ),
+    "control_log": (19, True, [KEY_U64, KEY_U64], Struct(position=U64, seq=U64)),
+    "versions": (20, True, [KEY_U64, KEY_U8], AT),
+    "fanouts": (21, True, [KEY_U64], FANOUT),
+    "fanout_chunks": (22, True, [KEY_U64, KEY_U64], AT),
+    "early": (23, True, [KEY_U64, KEY_U64], AT),
+    "audiences": (24, True, [KEY_U64], AUDIENCE_ROW),
+    "audience_names": (25, True, [KEYED], Struct(audience=U64)),
+    "audience_members": (26, True, [KEY_U64, KEY_U64], AT),
+    "refused": (27, True, [KEY_U64, KEY_U64], Struct(position=U64, count=U32)),
 }
 
 
@@ -186,7 +291,7 @@ SEALED = Struct(opening=OPENING, commitment=HASH, bytes=Bytes())
 SEND = Struct(
     sender=REFERENCE,
     receiver=REFERENCE,
-    kind=Choice(("Single", None), ("Notification", None)),
+    kind=CONVERSATION_KIND,
     account=BOOL,
     content_type=U32,
     notification_type=I32,
@@ -194,6 +299,23 @@ SEND = Struct(
     key=Option(KEYED),
     digest=DIGEST,
     body=SEALED,
+)
+POST = Struct(
+    sender=REFERENCE,
+    to=Choice(("Users", ListOf(REFERENCE)), ("Audience", U64), ("Registered", None), ("Seen", None)),
+    kind=CONVERSATION_KIND,
+    content_type=U32,
+    notification_type=I32,
+    options_off=U16,
+    key=Option(DIGEST),
+    digest=DIGEST,
+    body=SEALED,
+)
+DEED = Choice(
+    ("Read", Struct(up_to=U64)),
+    ("Set", Struct(pinned=Option(BOOL), receive_option=Option(U8), hidden=Option(BOOL))),
+    ("Remove", Struct(messages=ListOf(U64))),
+    ("Clear", Struct(up_to=U64)),
 )
 ASK = Choice(
     ("Found", Struct(epoch=EPOCH, rules=U32)),
@@ -215,6 +337,13 @@ ASK = Choice(
     ("SeeDevice", Struct(user=U64, id=KEYED, platform=U8, body=SEALED)),
     ("Reach", Struct(cursors=ListOf(Tuple(U64, U32, U64)))),
     ("Erase", Struct(position=U64)),
+    ("Post", POST),
+    ("Tend", Struct(user=U64, conversation=CONVERSATION, deed=DEED)),
+    ("Recall", Struct(message=U64, receiver=Option(U64))),
+    ("BeginAudience", Struct(name=KEYED, body=SEALED)),
+    ("FillAudience", Struct(audience=U64, line=U64, users=ListOf(REFERENCE), opening=OPENING)),
+    ("CommitAudience", Struct(audience=U64)),
+    ("FanoutNext", Struct(message=U64, **{"from": U64})),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 
@@ -227,19 +356,28 @@ SENT = Struct(
     new_receiver=BOOL,
     repeated=BOOL,
 )
-OUTCOME = Choice(
-    ("Done", None),
-    ("Sent", SENT),
-    ("User", Struct(user=U64, new=BOOL)),
-    ("Device", Struct(device=U32)),
-)
 REFUSAL = Choice(
     *(
         (name, None)
         for name in (
             "KeyReused UnknownReceiver UnknownUser AlreadyRegistered NothingToErase "
-            "AlreadyFounded NotFounded BadRules TooLarge BadBody"
+            "AlreadyFounded NotFounded BadRules TooLarge BadBody "
+            "UnknownConversation BeyondConversation UnknownMessage BadSetting NamedTwice "
+            "UnknownAudience AudienceState Underway Stale TooManyRunning"
         ).split()
     )
+)
+OUTCOME = Choice(
+    ("Done", None),
+    ("Sent", SENT),
+    ("User", Struct(user=U64, new=BOOL)),
+    ("Device", Struct(device=U32)),
+    ("Posted", ListOf(Choice(("Ok", SENT), ("Err", REFUSAL)))),
+    ("Read", Struct(up_to=U64, unread=U64)),
+    ("Recalled", Struct(receivers=U32)),
+    ("Begun", Struct(position=U64, time=U64, repeated=BOOL)),
+    ("Audience", Struct(audience=U64)),
+    ("Filled", Struct(lines=U64, members=U64, refused=U64)),
+    ("Progress", Struct(next=U64, served=U32)),
 )
 ANSWER = Choice(("Ok", OUTCOME), ("Err", REFUSAL))

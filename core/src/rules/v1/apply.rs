@@ -1,23 +1,28 @@
 //! `apply`: what a record does to the views. Folded rows follow from records alone; joined rows from bodies, see
-//! [`joined`](super::joined).
+//! [`joined`].
 //!
 //! After a crash a store gives back the rows of updated families exactly as of one position, while rows of appended families may
 //! already be as of any later one, with or without the changes made to them since; the records after the first position are
 //! then applied again. So whatever is computed here is computed from updated families; a row of an appended family is written
 //! as this record leaves it, whatever stood there.
 
-use super::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_TIME_AHEAD_MS};
-use super::{counted_on, search};
-use crate::fact::{Fact, MessageSent, Revoked, unpack_cursors};
-use crate::hash;
-use crate::id::{ConversationSeq, DeviceNo, Hash, KeyedHash, Position, Seq, Time, UserNo};
-use crate::outcome::{Sent, StateError};
+mod audience;
+mod deliver;
+mod fanout;
+pub(super) mod joined;
+mod tended;
+
+use super::limits::MAX_DEVICES_PER_USER;
+use super::search;
+use crate::conversation::Conversation;
+use crate::fact::{Fact, Revoked, unpack_cursors};
+use crate::id::{DeviceNo, Hash, KeyedHash, Position, Seq, UserNo};
+use crate::outcome::StateError;
 use crate::record::Record;
-use crate::rules::{Applied, Delivered};
+use crate::rules::Applied;
 use crate::state::{
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EntryKind,
-    ErasedRow, Family, Overlay, ProfileRow, RegistrationRow, SettingsKey, SettingsRow, State,
-    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    DeviceNameRow, DeviceRow, DevicesRow, ErasedRow, Overlay, ProfileRow, RegistrationRow,
+    SettingsKey, SettingsRow, State, StateExt, TokenCutRow, TokenRow, UserIdRow, UserRow,
 };
 
 pub fn apply<S: State>(
@@ -71,7 +76,32 @@ pub fn apply<S: State>(
             );
         }
         Fact::TokensRevoked { user, which } => revoke(state, position, *user, *which)?,
-        Fact::MessageSent(message) => applied = send(state, record, message, leaf)?,
+        Fact::MessageSent(message) => applied = deliver::sent(state, record, message, leaf)?,
+        Fact::MessagePosted(message) => applied = deliver::posted(state, record, message, leaf)?,
+        Fact::Delivered {
+            message,
+            receivers,
+            next,
+            early,
+        } => {
+            let chunk = fanout::Chunk {
+                message: *message,
+                receivers,
+                next: *next,
+                early: *early,
+            };
+            applied.delivered = chunk.deliver(state, record, leaf)?;
+        }
+        Fact::FanoutRecalled { message } => fanout::recalled(state, position, *message)?,
+        Fact::AudienceBegun { .. }
+        | Fact::AudienceFilled { .. }
+        | Fact::ReceiversRefused { .. }
+        | Fact::AudienceCommitted { .. } => audience::apply(state, record)?,
+        Fact::ConversationRead { .. }
+        | Fact::ConversationSet { .. }
+        | Fact::MessagesRemoved { .. }
+        | Fact::ConversationCleared { .. }
+        | Fact::MessageRecalled { .. } => applied.delivered = tended::apply(state, record, leaf)?,
         Fact::Reached { cursors } => {
             for (user, device, seq) in unpack_cursors(cursors) {
                 reach(state, position, user, device, seq)?;
@@ -142,112 +172,6 @@ fn revoke<S: State>(
     Ok(())
 }
 
-fn send<S: State>(
-    state: &mut Overlay<S>,
-    record: &Record,
-    message: &MessageSent,
-    leaf: &Hash,
-) -> Result<Applied, StateError> {
-    let position = record.position;
-    let conversation = message.conversation;
-    let before = state.row::<ConversationRow>(conversation)?;
-    let (head, after) = before.map_or((ConversationSeq(0), 0), |row| {
-        (row.head, row.last_time.0.saturating_add(1))
-    });
-    let ahead_ms = u16::try_from(after.saturating_sub(record.time.0))
-        .map_or(MAX_TIME_AHEAD_MS, |ahead| ahead.min(MAX_TIME_AHEAD_MS));
-    let time = Time(record.time.0.saturating_add(u64::from(ahead_ms)));
-    let conversation_seq = counted_on(head.checked_next(), Family::Conversations.name())?;
-    state.put(
-        conversation,
-        &ConversationRow {
-            head: conversation_seq,
-            last: position,
-            last_time: time,
-        },
-    );
-    state.append(
-        (conversation, conversation_seq),
-        &ConversationLogRow {
-            position,
-            ahead_ms,
-            changed_by: None,
-        },
-    );
-    if let Some(key) = message.key {
-        state.append(key, &DedupRow { position });
-    }
-    let entry = UserLogRow {
-        position,
-        kind: EntryKind::Message,
-        message: None,
-        conversation_seq,
-        ahead_ms,
-        mark: None,
-    };
-    let receiver = conversation.other(message.sender);
-    let delivered = deliver(state, receiver, entry, leaf)?;
-    let mut applied = Applied {
-        delivered: vec![delivered],
-        sent: Some(Sent {
-            position,
-            time,
-            conversation_seq,
-            receiver,
-            seq: Some(delivered.seq),
-            new_receiver: message.new_receiver,
-            repeated: false,
-        }),
-        erased: None,
-    };
-    if message.echo {
-        applied
-            .delivered
-            .push(deliver(state, message.sender, entry, leaf)?);
-    }
-    Ok(applied)
-}
-
-/// Puts an entry at the end of a user's log, whose delivering record is also the message's.
-fn deliver<S: State>(
-    state: &mut Overlay<S>,
-    user: UserNo,
-    mut entry: UserLogRow,
-    leaf: &Hash,
-) -> Result<Delivered, StateError> {
-    let end = match state.row::<UserHeadRow>(user)? {
-        Some(end) => end,
-        None => UserHeadRow {
-            head: Seq(0),
-            floor: Seq(1),
-            chain: hash::chain_start(&epoch(state, entry.position)?, user),
-        },
-    };
-    let seq = counted_on(end.head.checked_next(), Family::UserHeads.name())?;
-    let chain = hash::chain_link(&end.chain, seq, entry.kind.number(), leaf, leaf);
-    entry.mark = seq.0.is_multiple_of(CHAIN_MARK_EVERY).then_some(chain);
-    state.append((user, seq), &entry);
-    state.put(
-        user,
-        &UserHeadRow {
-            head: seq,
-            chain,
-            ..end
-        },
-    );
-    Ok(Delivered { user, seq })
-}
-
-fn epoch<S: State>(state: &S, position: Position) -> Result<crate::id::Epoch, StateError> {
-    match state.row(SettingsKey::Genesis)? {
-        Some(SettingsRow::Genesis(epoch)) => Ok(epoch),
-        _ => Err(StateError::Impossible {
-            position,
-            reason: "there is no genesis",
-        }),
-    }
-}
-
 fn reach<S: State>(
     state: &mut Overlay<S>,
     position: Position,
@@ -281,11 +205,12 @@ fn erase<S: State>(
     };
     state.append(whose, &ErasedRow { position });
     match record.fact {
-        Fact::MessageSent(message) => {
-            let place = search::conversation_entry(state, message.conversation, whose)?;
-            if let Some((seq, mut row)) = place {
-                row.changed_by = Some(position);
-                state.put((message.conversation, seq), &row);
+        Fact::MessageSent(message) => mark_erased(state, position, whose, message.conversation)?,
+        Fact::MessagePosted(message) => {
+            // Of the others a reader finds out by the row of the erasure alone.
+            for receiver in message.listed() {
+                let conversation = message.kind.between(message.sender, receiver);
+                mark_erased(state, position, whose, conversation)?;
             }
         }
         Fact::UserSeen { user, .. }
@@ -310,6 +235,19 @@ fn erase<S: State>(
             state.delete::<DeviceNameRow>((user, device));
         }
         _ => {}
+    }
+    Ok(())
+}
+
+fn mark_erased<S: State>(
+    state: &mut Overlay<S>,
+    position: Position,
+    whose: Position,
+    conversation: Conversation,
+) -> Result<(), StateError> {
+    if let Some((seq, mut row)) = search::conversation_entry(state, conversation, whose)? {
+        row.changed_by = Some(position);
+        state.put((conversation, seq), &row);
     }
     Ok(())
 }

@@ -2,25 +2,33 @@
 
 use std::borrow::Cow;
 
+mod audience;
+mod fanout;
+mod recall;
+mod send;
+mod tend;
+mod users;
+
+pub use fanout::Fanned;
+use users::{Users, last_user, policy_in_force};
+
+use super::counted_on;
 use super::limits::MAX_REACHED;
-use super::{counted_on, search};
 use crate::body::SealedBody;
-use crate::command::{Ask, ConversationKind, Send, Unknown, UserRef};
-use crate::conversation::Conversation;
-use crate::fact::{Fact, MessageSent, Revoked, pack_cursors};
-use crate::id::{DeviceNo, Digest, KeyedHash, Position, Seq, Time, UserNo};
-use crate::outcome::{Outcome, Refusal, Sent, StateError};
-use crate::policy::{Policy, UnknownReceiver};
-use crate::rules::{Decision, Draft, Tail, is_known};
+use crate::command::{Ask, Unknown, UserRef};
+use crate::fact::{Fact, Revoked, pack_cursors};
+use crate::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
+use crate::outcome::{Outcome, Refusal, StateError};
+use crate::rules::{Decision, Draft, Reply, Tail, is_known};
 use crate::state::{
-    DedupRow, DevicesRow, ErasedRow, Family, RegistrationRow, SettingsKey, SettingsRow, State,
-    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow,
+    DevicesRow, ErasedRow, Family, RegistrationRow, Scan, StateExt, TokenCutRow, TokenRow,
+    UserHeadRow,
 };
 
 /// The rules version of this folder.
 const VERSION: u32 = 1;
 
-pub fn decide<'a, S: State>(
+pub fn decide<'a, S: Scan>(
     state: &S,
     tail: &Tail,
     ask: &'a Ask,
@@ -59,7 +67,8 @@ pub fn decide<'a, S: State>(
             expires,
         } => issue(state, user, *unknown, *platform, *token, *expires),
         Ask::RevokeTokens { user, which } => revoke(state, *user, *which),
-        Ask::Send(send) => decide_send(state, send),
+        Ask::Send(send) => send::send(state, send),
+        Ask::Post(post) => send::post(state, post),
         Ask::SeeDevice {
             user,
             id,
@@ -68,79 +77,33 @@ pub fn decide<'a, S: State>(
         } => see_device(state, *user, *id, *platform, body),
         Ask::Reach { cursors } => reach(state, cursors),
         Ask::Erase { position } => erase(state, *position),
+        Ask::Tend {
+            user,
+            conversation,
+            deed,
+        } => tend::tend(state, *user, *conversation, deed),
+        Ask::Recall { message, receiver } => recall::recall(state, *message, *receiver),
+        Ask::BeginAudience { name, body } => audience::begin(state, *name, body),
+        Ask::FillAudience {
+            audience,
+            line,
+            users,
+            opening,
+        } => audience::fill(state, *audience, *line, users, *opening),
+        Ask::CommitAudience { audience } => audience::commit(state, *audience),
+        Ask::FanoutNext { message, from } => fanout::next(state, *message, *from),
     }
 }
 
 fn facts<'a, const N: usize>(drafts: [Draft<'a>; N]) -> Decision<'a> {
-    Decision::Facts(drafts.into(), None)
+    Decision::Facts(drafts.into(), Reply::Given(Outcome::Done))
 }
 
-fn bare<'a>(fact: Fact) -> Draft<'a> {
+pub(super) fn bare<'a>(fact: Fact) -> Draft<'a> {
     Draft { fact, body: None }
 }
 
-fn policy_in_force<S: State>(state: &S) -> Result<Policy, StateError> {
-    match state.row(SettingsKey::Policy)? {
-        Some(SettingsRow::Policy(policy)) => Ok(policy),
-        _ => Ok(Policy::default()),
-    }
-}
-
-fn last_user<S: State>(state: &S) -> Result<UserNo, StateError> {
-    match state.row(SettingsKey::Users)? {
-        Some(SettingsRow::Users(last)) => Ok(last),
-        _ => Ok(UserNo(0)),
-    }
-}
-
-/// Finds users by their references, and gives numbers to those never seen.
-struct Users<'s, S> {
-    state: &'s S,
-    seen: Vec<(KeyedHash, UserNo)>,
-}
-
-impl<'s, S: State> Users<'s, S> {
-    fn new(state: &'s S) -> Self {
-        Self {
-            state,
-            seen: Vec::new(),
-        }
-    }
-
-    fn find(&self, user: &UserRef) -> Result<Option<UserNo>, StateError> {
-        if let Some((_, number)) = self.seen.iter().find(|(hash, _)| *hash == user.hash) {
-            return Ok(Some(*number));
-        }
-        Ok(self.state.row::<UserIdRow>(user.hash)?.map(|row| row.user))
-    }
-
-    /// The user's number, and whether it is given just now.
-    fn find_or_see(
-        &mut self,
-        user: &UserRef,
-        drafts: &mut Vec<Draft<'_>>,
-    ) -> Result<(UserNo, bool), StateError> {
-        if let Some(number) = self.find(user)? {
-            return Ok((number, false));
-        }
-        let last = match self.seen.last() {
-            Some((_, number)) => *number,
-            None => last_user(self.state)?,
-        };
-        let number = counted_on(last.checked_next(), Family::Settings.name())?;
-        self.seen.push((user.hash, number));
-        drafts.push(Draft {
-            fact: Fact::UserSeen {
-                user: number,
-                id: user.hash,
-            },
-            body: Some(Cow::Owned(user.seal())),
-        });
-        Ok((number, true))
-    }
-}
-
-fn register<'a, S: State>(
+fn register<'a, S: Scan>(
     state: &S,
     user: &UserRef,
     profile: &'a SealedBody,
@@ -156,11 +119,11 @@ fn register<'a, S: State>(
     });
     Ok(Decision::Facts(
         drafts,
-        Some(Outcome::User { user: number, new }),
+        Reply::Given(Outcome::User { user: number, new }),
     ))
 }
 
-fn issue<'a, S: State>(
+fn issue<'a, S: Scan>(
     state: &S,
     user: &UserRef,
     unknown: Unknown,
@@ -196,11 +159,11 @@ fn issue<'a, S: State>(
     }));
     Ok(Decision::Facts(
         drafts,
-        Some(Outcome::User { user: number, new }),
+        Reply::Given(Outcome::User { user: number, new }),
     ))
 }
 
-fn revoke<'a, S: State>(
+fn revoke<'a, S: Scan>(
     state: &S,
     user: UserNo,
     which: Revoked,
@@ -218,86 +181,7 @@ fn revoke<'a, S: State>(
     Ok(facts([bare(Fact::TokensRevoked { user, which })]))
 }
 
-fn decide_send<'a, S: State>(state: &S, send: &'a Send) -> Result<Decision<'a>, StateError> {
-    if let Some(key) = send.key
-        && let Some(first) = state.row::<DedupRow>(key)?
-    {
-        return repeat(state, first.position, &send.digest);
-    }
-    let mut drafts = Vec::with_capacity(1);
-    let mut users = Users::new(state);
-    let (sender, _) = users.find_or_see(&send.sender, &mut drafts)?;
-    let (receiver, new_receiver) = users.find_or_see(&send.receiver, &mut drafts)?;
-    if new_receiver && policy_in_force(state)?.unknown_receiver == UnknownReceiver::Refuse {
-        return Ok(Decision::Refused(Refusal::UnknownReceiver));
-    }
-    let conversation = match send.kind {
-        ConversationKind::Single => Conversation::single(sender, receiver),
-        ConversationKind::Notification => Conversation::Notification {
-            account: sender,
-            receiver,
-        },
-    };
-    let echo = sender != receiver && (!send.account || has_devices(state, sender)?);
-    let fact = Fact::MessageSent(MessageSent {
-        conversation,
-        sender,
-        content_type: send.content_type,
-        notification_type: send.notification_type,
-        options_off: send.options_off,
-        echo,
-        new_receiver,
-        key: send.key,
-        digest: send.digest,
-    });
-    drafts.push(Draft {
-        fact,
-        body: Some(Cow::Borrowed(&send.body)),
-    });
-    Ok(Decision::Facts(drafts, None))
-}
-
-fn has_devices<S: State>(state: &S, user: UserNo) -> Result<bool, StateError> {
-    Ok(state
-        .row::<DevicesRow>(user)?
-        .is_some_and(|row| !row.devices.is_empty()))
-}
-
-/// The first answer again, if the request is the same; else a refusal.
-fn repeat<'a, S: State>(
-    state: &S,
-    position: Position,
-    digest: &Digest,
-) -> Result<Decision<'a>, StateError> {
-    let corrupt = |reason: &str| StateError::Corrupt {
-        family: "dedup",
-        reason: reason.to_owned(),
-    };
-    let record = state
-        .decoded_record(position)?
-        .ok_or_else(|| corrupt("it names a record that does not exist"))?;
-    let Fact::MessageSent(message) = record.fact else {
-        return Err(corrupt("it names a record that is no message"));
-    };
-    if message.digest != *digest {
-        return Ok(Decision::Refused(Refusal::KeyReused));
-    }
-    let receiver = message.conversation.other(message.sender);
-    let place = search::conversation_entry(state, message.conversation, position)?;
-    let (conversation_seq, entry) =
-        place.ok_or_else(|| corrupt("it names a message that is in no conversation"))?;
-    Ok(Decision::Known(Outcome::Sent(Sent {
-        position,
-        time: Time(record.time.0.saturating_add(u64::from(entry.ahead_ms))),
-        conversation_seq,
-        receiver,
-        seq: search::user_entry(state, receiver, position)?.map(|(seq, _)| seq),
-        new_receiver: message.new_receiver,
-        repeated: true,
-    })))
-}
-
-fn see_device<'a, S: State>(
+fn see_device<'a, S: Scan>(
     state: &S,
     user: UserNo,
     id: KeyedHash,
@@ -325,12 +209,12 @@ fn see_device<'a, S: State>(
     };
     Ok(Decision::Facts(
         vec![draft],
-        Some(Outcome::Device { device }),
+        Reply::Given(Outcome::Device { device }),
     ))
 }
 
 /// Keeps the cursors that say something new: of known devices, beyond what is known, not beyond the head.
-fn reach<'a, S: State>(
+fn reach<'a, S: Scan>(
     state: &S,
     cursors: &[(UserNo, DeviceNo, Seq)],
 ) -> Result<Decision<'a>, StateError> {
@@ -365,7 +249,7 @@ fn reach<'a, S: State>(
     })]))
 }
 
-fn erase<'a, S: State>(state: &S, position: Position) -> Result<Decision<'a>, StateError> {
+fn erase<'a, S: Scan>(state: &S, position: Position) -> Result<Decision<'a>, StateError> {
     match state.decoded_record(position)? {
         Some(record) if record.commitment.is_some() => {}
         _ => return Ok(Decision::Refused(Refusal::NothingToErase)),

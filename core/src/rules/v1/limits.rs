@@ -6,6 +6,28 @@ pub const MAX_REACHED: usize = 4096;
 /// Most devices kept per user; the one that has reported least recently makes room for a new one.
 pub const MAX_DEVICES_PER_USER: usize = 64;
 
+/// Most receivers whose entries go in with the message's own record. With the longest numbers the record stays far below
+/// its bound.
+pub const MAX_LISTED: usize = 512;
+
+/// Most receivers of one chunk of a fan-out, and most rows looked at for it.
+pub const MAX_CHUNK: usize = 1000;
+
+/// Most receivers whom one step of a recall reaches: each costs `decide` some look-ups.
+pub const MAX_RECALLED: usize = 250;
+
+/// Most fan-outs and their recalls that run at once.
+pub const MAX_RUNNING: usize = 256;
+
+/// Most lines of an audience's list in one command.
+pub const MAX_FILLED: usize = 1000;
+
+/// Most messages that one command removes for a user.
+pub const MAX_REMOVED: usize = 256;
+
+/// Most rows of removed messages that one reading passes; a reading that would pass more stops there.
+pub const MAX_PASSED: usize = 4096;
+
 /// A shown time runs at most this far ahead of the record's time, in milliseconds.
 pub const MAX_TIME_AHEAD_MS: u16 = 1_000;
 

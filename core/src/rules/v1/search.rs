@@ -4,9 +4,13 @@
 use std::cmp::Ordering;
 
 use crate::conversation::Conversation;
+use crate::fact::Fact;
 use crate::id::{ConversationSeq, Position, Seq, UserNo};
 use crate::outcome::StateError;
-use crate::state::{ConversationLogRow, ConversationRow, State, StateExt, UserHeadRow, UserLogRow};
+use crate::state::{
+    ConversationLogRow, ConversationRow, EarlyRow, FanoutChunkRow, Scan, State, StateExt,
+    UserHeadRow, UserLogRow,
+};
 
 /// The entry of `user` that was delivered by the record at `position`.
 pub fn user_entry<S: State>(
@@ -39,6 +43,26 @@ pub fn conversation_entry<S: State>(
     })
 }
 
+/// The record that delivered the message at `message` to `user`, if one can have: of a chunk that spans the user's number it is
+/// the user's log that tells whether the user is in it.
+pub fn delivering<S: Scan>(
+    state: &S,
+    message: Position,
+    user: UserNo,
+) -> Result<Option<Position>, StateError> {
+    match state.decoded_record(message)?.map(|record| record.fact) {
+        Some(Fact::MessagePosted(posted)) if posted.is_fanned_out() => {}
+        Some(Fact::MessageSent(_) | Fact::MessagePosted(_)) => return Ok(Some(message)),
+        _ => return Ok(None),
+    }
+    if let Some(early) = state.row::<EarlyRow>((message, user))? {
+        return Ok(Some(early.position));
+    }
+    let (from, to) = ((message, user), (message, UserNo(u64::MAX)));
+    let chunks = state.rows::<FanoutChunkRow>(&from, &to, 1)?;
+    Ok(chunks.first().map(|(_, chunk)| chunk.position))
+}
+
 /// Looks for `position` among the places `first` to `last`, both included, whose positions ascend.
 fn search<R>(
     first: u64,
@@ -61,7 +85,7 @@ fn search<R>(
 }
 
 /// Between floor and head every entry exists.
-fn present<R>(row: Option<R>, family: &'static str) -> Result<R, StateError> {
+pub fn present<R>(row: Option<R>, family: &'static str) -> Result<R, StateError> {
     row.ok_or_else(|| StateError::Corrupt {
         family,
         reason: "an entry below the head is missing".to_owned(),

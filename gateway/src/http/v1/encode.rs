@@ -1,11 +1,16 @@
 //! The JSON of the native surface. Contents are put in as they were written, byte for byte.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use waybill_core::body::{Message, OfflinePush};
 use waybill_core::fact::Options;
 
-use crate::service::{MessageView, Page, Place, SentMessage, View};
+use crate::service::{
+    ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
+    Place, SentMessage, Told, View,
+};
 
 /// `{serverMsgID, clientMsgID, time, receivers}`
 #[derive(Serialize)]
@@ -46,6 +51,20 @@ struct EntryBody<'a> {
     kind: u8,
     conversation: ConversationBody<'a>,
     conversation_seq: u64,
+    #[serde(flatten)]
+    told: ToldBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldBody<'a> {
+    Message(MessageToldBody<'a>),
+    Note(NoteBody<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageToldBody<'a> {
     sender: &'a str,
     #[serde(rename = "serverMsgID")]
     server_msg_id: &'a str,
@@ -53,6 +72,78 @@ struct EntryBody<'a> {
     client_msg_id: &'a str,
     #[serde(flatten)]
     said: SaidBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NoteBody<'a> {
+    by: &'a str,
+    #[serde(rename = "serverMsgID", skip_serializing_if = "Option::is_none")]
+    server_msg_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<SettingsBody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conversation_seqs: Vec<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SettingsBody {
+    pinned: bool,
+    receive_option: u8,
+    hidden: bool,
+}
+
+/// A message of a conversation.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HistoryBody<'a> {
+    conversation_seq: u64,
+    time: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recalled: bool,
+    #[serde(flatten)]
+    told: MessageToldBody<'a>,
+}
+
+/// A page of a conversation.
+#[derive(Serialize)]
+pub struct HistoryPageBody<'a> {
+    messages: Vec<HistoryBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// A conversation in a user's list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedBody<'a> {
+    conversation: ConversationBody<'a>,
+    title: &'a str,
+    #[serde(rename = "faceURL")]
+    face_url: &'a str,
+    head: u64,
+    read: u64,
+    unread: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread_by_type: Option<&'a BTreeMap<i32, u64>>,
+    pinned: bool,
+    receive_option: u8,
+    hidden: bool,
+    latest: Option<HistoryBody<'a>>,
+}
+
+/// A page of a user's list.
+#[derive(Serialize)]
+pub struct ListBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    unread: u64,
+    conversations: Vec<ListedBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -155,25 +246,129 @@ impl<'a> From<&'a Page> for PageBody<'a> {
 
 impl<'a> From<&'a View> for EntryBody<'a> {
     fn from(view: &'a View) -> Self {
-        let Place { kind, peer } = &view.place;
         Self {
             seq: view.seq.0,
             time: view.time.0,
             kind: view.kind,
-            conversation: ConversationBody {
-                kind: conversation_name(*kind),
-                peer,
-            },
+            conversation: (&view.place).into(),
             conversation_seq: view.conversation_seq.0,
-            sender: &view.sender,
-            server_msg_id: &view.server_msg_id,
-            client_msg_id: &view.client_msg_id,
+            told: match &view.told {
+                Told::Message(told) => ToldBody::Message(told.into()),
+                Told::Note(note) => ToldBody::Note(note.into()),
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a Place> for ConversationBody<'a> {
+    fn from(place: &'a Place) -> Self {
+        Self {
+            kind: conversation_name(place.kind),
+            peer: &place.peer,
+        }
+    }
+}
+
+impl<'a> From<&'a MessageTold> for MessageToldBody<'a> {
+    fn from(told: &'a MessageTold) -> Self {
+        Self {
+            sender: &told.sender,
+            server_msg_id: &told.server_msg_id,
+            client_msg_id: &told.client_msg_id,
             said: said(
-                view.content_type,
-                view.notification_type,
-                view.options_off,
-                view.message.as_ref(),
+                told.content_type,
+                told.notification_type,
+                told.options_off,
+                told.message.as_ref(),
             ),
+        }
+    }
+}
+
+impl<'a> From<&'a Note> for NoteBody<'a> {
+    fn from(note: &'a Note) -> Self {
+        Self {
+            by: &note.by,
+            server_msg_id: note.server_msg_id.as_deref(),
+            settings: note.settings.map(|settings| SettingsBody {
+                pinned: settings.pinned,
+                receive_option: settings.receive_option,
+                hidden: settings.hidden_at.0 > 0,
+            }),
+            conversation_seqs: note.messages.iter().map(|seq| seq.0).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a HistoryView> for HistoryBody<'a> {
+    fn from(view: &'a HistoryView) -> Self {
+        let mut told = MessageToldBody::from(&view.told);
+        // What was recalled is not shown; that is not to say that it was erased.
+        told.said.erased &= !view.recalled;
+        Self {
+            conversation_seq: view.conversation_seq.0,
+            time: view.time.0,
+            recalled: view.recalled,
+            told,
+        }
+    }
+}
+
+impl<'a> From<&'a HistoryPage> for HistoryPageBody<'a> {
+    fn from(page: &'a HistoryPage) -> Self {
+        Self {
+            messages: page.messages.iter().map(Into::into).collect(),
+            next: page.next.map(|next| next.0),
+        }
+    }
+}
+
+impl<'a> From<&'a ConversationView> for ListedBody<'a> {
+    fn from(view: &'a ConversationView) -> Self {
+        Self {
+            conversation: (&view.place).into(),
+            title: &view.title,
+            face_url: &view.face_url,
+            head: view.head.0,
+            read: view.read.0,
+            unread: view.unread,
+            unread_by_type: None,
+            pinned: view.pinned,
+            receive_option: view.receive_option,
+            hidden: view.hidden,
+            latest: view.latest.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl<'a> ListedBody<'a> {
+    /// With the unread messages of each notification type.
+    pub fn with_types(self, types: &'a BTreeMap<i32, u64>) -> Self {
+        Self {
+            unread_by_type: Some(types),
+            ..self
+        }
+    }
+}
+
+impl<'a> ListBody<'a> {
+    /// A page of a list.
+    pub fn page(list: &'a ListView) -> Self {
+        Self {
+            epoch: None,
+            seq: None,
+            unread: list.unread,
+            conversations: list.conversations.iter().map(Into::into).collect(),
+            cursor: list.cursor.as_deref(),
+        }
+    }
+
+    /// A list as of a place of the log.
+    pub fn snapshot(list: &'a ListView, epoch: String, seq: u64) -> Self {
+        Self {
+            epoch: Some(epoch),
+            seq: Some(seq),
+            ..Self::page(list)
         }
     }
 }

@@ -23,11 +23,11 @@ use crate::service::{Outgoing, SentMessage, Service};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SendBody<'a> {
+pub(super) struct SendBody<'a> {
     #[serde(borrow, default)]
     sender: Cow<'a, str>,
     #[serde(borrow)]
-    to: To<'a>,
+    pub(super) to: ToBody<'a>,
     content_type: i64,
     #[serde(borrow)]
     content: &'a RawValue,
@@ -37,7 +37,7 @@ struct SendBody<'a> {
     options: BTreeMap<String, bool>,
     offline_push: Option<PushBody>,
     #[serde(rename = "operationID", borrow, default)]
-    operation_id: Cow<'a, str>,
+    pub(super) operation_id: Cow<'a, str>,
     #[serde(borrow, default)]
     sender_nickname: Cow<'a, str>,
     #[serde(rename = "senderFaceURL", borrow, default)]
@@ -49,12 +49,18 @@ struct SendBody<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct To<'a> {
+pub(super) struct ToBody<'a> {
     #[serde(borrow)]
-    user: Cow<'a, str>,
+    pub(super) user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) users: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    pub(super) audience: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) everybody: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PushBody {
     #[serde(default)]
@@ -75,7 +81,7 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
-    match send_body(service, call, &principal, body).await {
+    match send_body(service, call, &principal, &body).await {
         Ok(sent) => answer(&encode::Sent::from(&sent)),
         Err(error) => Err(Refusal {
             operation_id,
@@ -88,8 +94,27 @@ async fn send_body(
     service: &Service,
     call: &Call<'_>,
     principal: &Principal,
-    body: SendBody<'_>,
+    body: &SendBody<'_>,
 ) -> std::result::Result<SentMessage, Error> {
+    let to = &body.to;
+    let others = to.users.is_some() || to.audience.is_some() || to.everybody.is_some();
+    let Some(receiver) = to.user.as_deref().filter(|_| !others) else {
+        let detail = "a message goes to one user; several are a task: POST /v1/tasks";
+        return Err(Error::at(Kind::InvalidField, "/to", detail));
+    };
+    let outgoing = outgoing(service, call, body, receiver)?;
+    service
+        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
+        .await
+}
+
+/// What a body asks to be sent, to this receiver.
+pub(super) fn outgoing<'a>(
+    service: &Service,
+    call: &'a Call<'_>,
+    body: &'a SendBody<'_>,
+    receiver: &'a str,
+) -> std::result::Result<Outgoing<'a>, Error> {
     let limits = service.limits();
     let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
     let content = body.content.get();
@@ -98,9 +123,9 @@ async fn send_body(
         CONTENT_OA_NOTIFICATION => ConversationKind::Notification,
         _ => ConversationKind::Single,
     };
-    let outgoing = Outgoing {
+    Ok(Outgoing {
         sender: &body.sender,
-        receiver: &body.to.user,
+        receiver,
         kind,
         checked,
         content,
@@ -111,7 +136,7 @@ async fn send_body(
         sender_face_url: &body.sender_face_url,
         sender_platform: body.sender_platform,
         options_off: options_off(&body.options)?,
-        offline_push: body.offline_push.map(|push| OfflinePush {
+        offline_push: body.offline_push.clone().map(|push| OfflinePush {
             title: push.title,
             desc: push.desc,
             ex: push.ex,
@@ -120,10 +145,7 @@ async fn send_body(
         }),
         created: body.create_time.map(Time),
         address: call.peer.ip().to_string(),
-    };
-    service
-        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
-        .await
+    })
 }
 
 fn options_off(options: &BTreeMap<String, bool>) -> std::result::Result<Options, Error> {

@@ -1,9 +1,11 @@
 //! The native surface over HTTP: JSON, bearer tokens, RFC 9457 problems. Requests are read strictly: an unknown field is
 //! refused, so that a typing error does not go unnoticed.
 
+mod conversations;
 mod encode;
 mod log;
 mod messages;
+mod tasks;
 mod tokens;
 
 use std::sync::Arc;
@@ -114,6 +116,35 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             Method::GET => (Route::GetMessage, messages::get(service, call, id).await),
             _ => method(Route::GetMessage, "GET"),
         },
+        ["messages", id, "recall"] => match *call.method {
+            Method::POST => (
+                Route::Recall,
+                tasks::recall_message(service, call, id).await,
+            ),
+            _ => method(Route::Recall, "POST"),
+        },
+        ["users", user, "snapshot"] => match *call.method {
+            Method::GET => (
+                Route::Snapshot,
+                conversations::snapshot(service, call, user).await,
+            ),
+            _ => method(Route::Snapshot, "GET"),
+        },
+        ["users", user, "conversations", rest @ ..] => {
+            conversation(service, call, user, rest).await
+        }
+        ["tasks", rest @ ..] => task(service, call, rest).await,
+        ["audiences", name] => match *call.method {
+            Method::PUT => (
+                Route::Audience,
+                tasks::fill_audience(service, call, name).await,
+            ),
+            Method::GET => (
+                Route::Audience,
+                tasks::get_audience(service, call, name).await,
+            ),
+            _ => method(Route::Audience, "GET, PUT"),
+        },
         ["users", user, "log"] => match *call.method {
             Method::GET => (Route::Pull, log::pull(service, call, user).await),
             _ => method(Route::Pull, "GET"),
@@ -133,6 +164,80 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
         ["me"] => match *call.method {
             Method::GET => (Route::Me, tokens::me(service, call)),
             _ => method(Route::Me, "GET"),
+        },
+        _ => (Route::Other, Err(Error::of(Kind::NoRoute).into())),
+    }
+}
+
+/// Below `/v1/users/{user}/conversations`.
+async fn conversation(
+    service: &Service,
+    call: &Call<'_>,
+    user: &str,
+    rest: &[&str],
+) -> (Route, Result) {
+    match rest {
+        [] => match *call.method {
+            Method::GET => (
+                Route::Conversations,
+                conversations::list(service, call, user).await,
+            ),
+            _ => method(Route::Conversations, "GET"),
+        },
+        [of] => match *call.method {
+            Method::GET => (
+                Route::Conversation,
+                conversations::get(service, call, user, of).await,
+            ),
+            Method::PATCH => (
+                Route::Conversation,
+                conversations::change(service, call, user, of).await,
+            ),
+            _ => method(Route::Conversation, "GET, PATCH"),
+        },
+        [of, "messages"] => match *call.method {
+            Method::GET => (
+                Route::History,
+                conversations::history(service, call, user, of).await,
+            ),
+            Method::DELETE => (
+                Route::History,
+                conversations::delete(service, call, user, of).await,
+            ),
+            _ => method(Route::History, "DELETE, GET"),
+        },
+        [of, "read"] => match *call.method {
+            Method::PUT => (
+                Route::Read,
+                conversations::read(service, call, user, of).await,
+            ),
+            _ => method(Route::Read, "PUT"),
+        },
+        _ => (Route::Other, Err(Error::of(Kind::NoRoute).into())),
+    }
+}
+
+/// Below `/v1/tasks`.
+async fn task(service: &Service, call: &Call<'_>, rest: &[&str]) -> (Route, Result) {
+    match rest {
+        [] => match *call.method {
+            Method::POST => (Route::Post, tasks::post(service, call).await),
+            _ => method(Route::Post, "POST"),
+        },
+        [task] => match *call.method {
+            Method::GET => (Route::Task, tasks::get(service, call, task).await),
+            _ => method(Route::Task, "GET"),
+        },
+        [task, "receivers"] => match *call.method {
+            Method::GET => (
+                Route::Receivers,
+                tasks::receivers(service, call, task).await,
+            ),
+            _ => method(Route::Receivers, "GET"),
+        },
+        [task, "recall"] => match *call.method {
+            Method::POST => (Route::Recall, tasks::recall(service, call, task).await),
+            _ => method(Route::Recall, "POST"),
         },
         _ => (Route::Other, Err(Error::of(Kind::NoRoute).into())),
     }

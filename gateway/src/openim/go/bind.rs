@@ -25,6 +25,8 @@ pub enum Kind {
     Flag,
     /// `map[string]interface {}`: any object, kept as it was written.
     Map,
+    /// `[]string`
+    Texts,
     /// A pointer to a struct.
     Struct(&'static Shape),
 }
@@ -80,6 +82,8 @@ pub enum Value<'a> {
     Flag(bool),
     /// An object: its text, byte for byte, and its place on the tape.
     Object(&'a str, usize),
+    /// A list of texts.
+    Texts(Vec<Cow<'a, str>>),
     /// The fields of a struct.
     Struct(Box<Values<'a>>),
 }
@@ -116,6 +120,15 @@ impl<'a> Values<'a> {
         match self.at(index) {
             Value::Text(text) => text,
             _ => "",
+        }
+    }
+
+    /// The texts of a field, or none.
+    #[must_use]
+    pub fn texts(&self, index: usize) -> &[Cow<'a, str>] {
+        match self.at(index) {
+            Value::Texts(texts) => texts,
+            _ => &[],
         }
     }
 
@@ -245,9 +258,10 @@ fn find(shape: &Shape, key: &str) -> Option<usize> {
 /// Puts a value into a field, or names what was found in its place.
 fn take<'a>(kind: Kind, found: members::Value<'_, 'a>, slot: &mut Value<'a>) -> Result<(), String> {
     match (kind, found.raw()) {
-        (Kind::Map | Kind::Struct(_), Raw::Null) => *slot = Value::Zero,
+        (Kind::Map | Kind::Struct(_) | Kind::Texts, Raw::Null) => *slot = Value::Zero,
         (_, Raw::Null) => {}
         (Kind::Text, Raw::String(raw)) => *slot = Value::Text(unquote(raw)),
+        (Kind::Texts, Raw::Array) => *slot = Value::Texts(texts(found)?),
         (Kind::Flag, Raw::Bool(flag)) => *slot = Value::Flag(flag),
         (Kind::Map, Raw::Object) => *slot = Value::Object(found.text(), found.place()),
         (Kind::Int32, Raw::Number(text)) => *slot = Value::Number(int::<i32>(text)?),
@@ -255,6 +269,16 @@ fn take<'a>(kind: Kind, found: members::Value<'_, 'a>, slot: &mut Value<'a>) -> 
         (_, other) => return Err(json_type(other).to_owned()),
     }
     Ok(())
+}
+
+/// The elements of a list of texts; in Go a `null` among them is an empty one.
+fn texts<'a>(found: members::Value<'_, 'a>) -> Result<Vec<Cow<'a, str>>, String> {
+    let text = |element: members::Value<'_, 'a>| match element.raw() {
+        Raw::String(raw) => Ok(unquote(raw)),
+        Raw::Null => Ok(Cow::Borrowed("")),
+        other => Err(json_type(other).to_owned()),
+    };
+    found.elements().map(text).collect()
 }
 
 fn int<T: std::str::FromStr + Into<i64>>(text: &str) -> Result<i64, String> {
@@ -281,6 +305,8 @@ fn go_type(kind: Kind) -> &'static str {
         Kind::Uint32 => "uint32",
         Kind::Flag => "bool",
         Kind::Map => "map[string]interface {}",
+        // Only an element can be wrong where a list is.
+        Kind::Texts => "string",
         Kind::Struct(shape) => shape.type_name,
     }
 }
@@ -315,6 +341,7 @@ fn broken(rules: &[Rule], value: &Value<'_>) -> Option<&'static str> {
         Value::Text(text) => i64::try_from(text.chars().count()).unwrap_or(i64::MAX),
         Value::Number(number) => *number,
         Value::Flag(flag) => i64::from(*flag),
+        Value::Texts(texts) => i64::try_from(texts.len()).unwrap_or(i64::MAX),
         Value::Object(..) | Value::Struct(_) => 1,
     };
     for rule in rules {

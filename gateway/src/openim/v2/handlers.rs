@@ -1,6 +1,8 @@
 //! The endpoints of the v2 dialect: order of checks, statuses and texts as in the original, over the service.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Response};
@@ -8,13 +10,14 @@ use waybill_core::body::OfflinePush;
 use waybill_core::command::{ConversationKind, Unknown};
 use waybill_core::fact::Options;
 use waybill_core::id::{UserNo, check_id};
+use waybill_core::limits::MAX_LISTED;
 use waybill_core::record::Surface;
 
 use super::elements::CONTENT_OA_NOTIFICATION;
 use super::reply::Reply;
 use super::requests::{
-    MANAGEMENT_SEND_MSG, ManagementSendMsg, PARSE_TOKEN, ParseToken, USER_REGISTER, USER_TOKEN,
-    UserRegister, UserToken,
+    MANAGEMENT_BATCH_SEND_MSG, MANAGEMENT_SEND_MSG, ManagementSendMsg, PARSE_TOKEN, ParseToken,
+    USER_REGISTER, USER_TOKEN, UserRegister, UserToken,
 };
 use crate::auth::Principal;
 use crate::content::{self, Checked};
@@ -23,7 +26,7 @@ use crate::http::respond::{self, Body};
 use crate::http::{Answered, Call};
 use crate::openim::go::bind::{BindError, Shape, Values, bind, scan};
 use crate::openim::go::scan::Tape;
-use crate::service::{Issued, Outgoing, Registration, Service};
+use crate::service::{Issued, Outgoing, Registration, Service, TaskTo};
 use crate::telemetry::metrics::Route;
 use crate::telemetry::same_secret;
 
@@ -71,6 +74,9 @@ pub async fn answer(service: &Service, call: &Call<'_>) -> Answered {
     }
     let (outcome, route) = match call.path {
         "/manager/send_msg" | "/msg/manage_send_msg" => (send(service, call).await, Route::V2Send),
+        "/manager/batch_send_msg" | "/msg/batch_send_msg" => {
+            (batch_send(service, call).await, Route::V2BatchSend)
+        }
         "/auth/user_register" => (register(service, call).await, Route::V2Register),
         "/auth/user_token" => (user_token(service, call).await, Route::V2Token),
         "/auth/parse_token" => (parse_token(service, call), Route::V2ParseToken),
@@ -128,47 +134,67 @@ fn token<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
         .map_err(|_| Error::of(Kind::TokenMalformed))
 }
 
-/// `POST /manager/send_msg`, in the original's order: request, contentType, content, token, manager, receiver.
-async fn send(service: &Service, call: &Call<'_>) -> Outcome {
-    let tape = match scanned(service, call) {
-        Ok(tape) => tape,
-        Err(error) => return unbound("", error),
-    };
-    let request = match bind(&tape, &MANAGEMENT_SEND_MSG) {
-        Ok(values) => ManagementSendMsg(values),
-        Err(error) => return unbound("", error),
-    };
+/// A request to send that may be done.
+struct Ready<'a> {
+    request: ManagementSendMsg<'a>,
+    principal: Arc<Principal>,
+    checked: Checked,
+    kind: ConversationKind,
+}
+
+/// Checks a request to send, in the original's order: request, contentType, content, token, manager, receiver.
+fn ready<'a>(
+    service: &Service,
+    call: &'a Call<'_>,
+    shape: &'static Shape,
+    receivers: Receivers,
+) -> Result<Ready<'a>, Outcome> {
+    let tape = scanned(service, call).map_err(|error| unbound("", error))?;
+    let values = bind(&tape, shape).map_err(|error| unbound("", error))?;
+    let request = ManagementSendMsg(values);
     let operation_id = request.operation_id();
     let (_, place) = request.content();
-    let checked = match content::check_object(
+    let checked = content::check_object(
         request.content_type(),
         tape.at(place),
         tape.unusual,
         service.limits().content_bytes,
-    ) {
-        Ok(checked) => checked,
-        Err(error) => return Outcome::refused(Reply::of(&error), operation_id, error),
-    };
-    let principal = match token(call).and_then(|token| service.authenticate(token)) {
-        Ok(principal) => principal,
-        Err(error) => {
-            let reply = match error.kind {
-                // Not a bad token, and the caller should try again.
-                Kind::TokenState => Reply::of(&error),
-                _ => Reply::denied(400, "parse token failed"),
-            };
-            return Outcome::refused(reply, operation_id, error);
-        }
-    };
+    );
+    let checked =
+        checked.map_err(|error| Outcome::refused(Reply::of(&error), operation_id, error))?;
+    let principal = token(call).and_then(|token| service.authenticate(token));
+    let principal = principal.map_err(|error| {
+        let reply = match error.kind {
+            // Not a bad token, and the caller should try again.
+            Kind::TokenState => Reply::of(&error),
+            _ => Reply::denied(400, "parse token failed"),
+        };
+        Outcome::refused(reply, operation_id, error)
+    })?;
     if !principal.is_business() {
         let error = Error::of(Kind::Forbidden);
-        return Outcome::refused(Reply::denied(400, "not authorized"), operation_id, error);
+        let reply = Reply::denied(400, "not authorized");
+        return Err(Outcome::refused(reply, operation_id, error));
     }
-    let kind = match conversation(&request) {
-        Ok(kind) => kind,
-        Err((reply, error)) => return Outcome::refused(reply, operation_id, error),
+    let kind = conversation(&request, receivers)
+        .map_err(|(reply, error)| Outcome::refused(reply, operation_id, error))?;
+    Ok(Ready {
+        request,
+        principal,
+        checked,
+        kind,
+    })
+}
+
+/// `POST /manager/send_msg`
+async fn send(service: &Service, call: &Call<'_>) -> Outcome {
+    let ready = match ready(service, call, &MANAGEMENT_SEND_MSG, Receivers::One) {
+        Ok(ready) => ready,
+        Err(outcome) => return outcome,
     };
-    match send_checked(service, call, &principal, &request, checked, kind).await {
+    let request = &ready.request;
+    let operation_id = request.operation_id();
+    match send_checked(service, call, &ready).await {
         Ok(reply) => Outcome::ok(reply, operation_id),
         Err(error) => {
             let reply = match error.row().v2_http {
@@ -180,14 +206,81 @@ async fn send(service: &Service, call: &Call<'_>) -> Outcome {
     }
 }
 
+/// `POST /manager/batch_send_msg`: to each receiver for itself. Every receiver has a message id of their own, and a retry with
+/// the same key sends to those only who have not got it.
+async fn batch_send(service: &Service, call: &Call<'_>) -> Outcome {
+    let ready = match ready(service, call, &MANAGEMENT_BATCH_SEND_MSG, Receivers::Many) {
+        Ok(ready) => ready,
+        Err(outcome) => return outcome,
+    };
+    let operation_id = ready.request.operation_id();
+    match batch_send_checked(service, call, &ready).await {
+        Ok(reply) => Outcome::ok(reply, operation_id),
+        Err(error) => Outcome::refused(Reply::of(&error), operation_id, error),
+    }
+}
+
+async fn batch_send_checked(
+    service: &Service,
+    call: &Call<'_>,
+    ready: &Ready<'_>,
+) -> Result<Reply, Error> {
+    let key = key(service, call, &ready.principal, &ready.request)?;
+    let outgoing = outgoing(call, ready, "", &key)?;
+    let mut named = HashSet::new();
+    let (mut good, mut failed) = (Vec::new(), Vec::new());
+    for id in ready.request.recv_ids() {
+        if !named.insert(id.as_ref()) {
+            continue;
+        }
+        match check_id(id) {
+            Ok(()) => good.push(id.to_string()),
+            Err(_) => failed.push(id.to_string()),
+        }
+    }
+    let mut sent = Vec::with_capacity(good.len());
+    for part in good.chunks(MAX_LISTED) {
+        let to = TaskTo::Users(part.to_vec());
+        let taken = service
+            .post(&ready.principal, Surface::OpenImV2, outgoing.clone(), to)
+            .await?;
+        for receiver in taken.receivers.unwrap_or_default() {
+            match receiver.result {
+                Ok(one) => sent.push((receiver.user, one)),
+                Err(_) => failed.push(receiver.user),
+            }
+        }
+    }
+    Ok(Reply::batch_sent(&sent, &failed))
+}
+
 async fn send_checked(
     service: &Service,
     call: &Call<'_>,
-    principal: &Principal,
-    request: &ManagementSendMsg<'_>,
-    checked: Checked,
-    kind: ConversationKind,
+    ready: &Ready<'_>,
 ) -> Result<Reply, Error> {
+    let request = &ready.request;
+    check_id(request.recv_id())
+        .map_err(|error| Error::at(Kind::InvalidId, "recvID", format!("recvID {error}")))?;
+    let key = key(service, call, &ready.principal, request)?;
+    let outgoing = outgoing(call, ready, request.recv_id(), &key)?;
+    let prepared = service.prepare(&ready.principal, Surface::OpenImV2, outgoing)?;
+    let sent = service.send(prepared).await?;
+    Ok(Reply::sent(
+        &sent.server_msg_id,
+        &sent.client_msg_id,
+        sent.time.0,
+    ))
+}
+
+/// What a request asks to be sent, to this receiver.
+fn outgoing<'r>(
+    call: &Call<'_>,
+    ready: &'r Ready<'_>,
+    receiver: &'r str,
+    key: &'r str,
+) -> Result<Outgoing<'r>, Error> {
+    let request = &ready.request;
     if request.is_online_only() {
         return Err(Error::at(
             Kind::NotOffered,
@@ -195,22 +288,20 @@ async fn send_checked(
             "isOnlineOnly is not offered yet: nothing was sent",
         ));
     }
-    for (name, id) in [("sendID", request.send_id()), ("recvID", request.recv_id())] {
-        check_id(id)
-            .map_err(|error| Error::at(Kind::InvalidId, name, format!("{name} {error}")))?;
-    }
+    check_id(request.send_id())
+        .map_err(|error| Error::at(Kind::InvalidId, "sendID", format!("sendID {error}")))?;
     let mut options_off = Options::default();
     if request.not_offline_push() {
         options_off = options_off.with(Options::named("offlinePush").unwrap_or_default());
     }
-    let outgoing = Outgoing {
+    Ok(Outgoing {
         sender: request.send_id(),
-        receiver: request.recv_id(),
-        kind,
-        checked,
+        receiver,
+        kind: ready.kind,
+        checked: ready.checked,
         content: request.content().0,
         client_msg_id: request.client_msg_id(),
-        key: &key(service, call, principal, request)?,
+        key,
         operation_id: request.operation_id(),
         sender_nickname: request.sender_nickname(),
         sender_face_url: request.sender_face_url(),
@@ -225,14 +316,7 @@ async fn send_checked(
         }),
         created: None,
         address: call.peer.ip().to_string(),
-    };
-    let prepared = service.prepare(principal, Surface::OpenImV2, outgoing)?;
-    let sent = service.send(prepared).await?;
-    Ok(Reply::sent(
-        &sent.server_msg_id,
-        &sent.client_msg_id,
-        sent.time.0,
-    ))
+    })
 }
 
 /// What makes this call a retry of another: the header; else the clientMsgID, which the service takes itself; else, for
@@ -256,10 +340,20 @@ fn key<'r>(
     Ok(Cow::Borrowed(""))
 }
 
+/// To how many a request sends: a batch may be to nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receivers {
+    One,
+    Many,
+}
+
 /// Which kind of conversation it is. 1400 is a notification whatever sessionType says. Groups do not exist here yet, so
 /// every group is an unknown one. The original lets a notification without a receiver fail in its queue; here it is
 /// refused like a message without one.
-fn conversation(request: &ManagementSendMsg<'_>) -> Result<ConversationKind, (Reply, Error)> {
+fn conversation(
+    request: &ManagementSendMsg<'_>,
+    receivers: Receivers,
+) -> Result<ConversationKind, (Reply, Error)> {
     let session_type = match request.content_type() {
         CONTENT_OA_NOTIFICATION => 4,
         _ => request.session_type(),
@@ -271,7 +365,9 @@ fn conversation(request: &ManagementSendMsg<'_>) -> Result<ConversationKind, (Re
         Err((reply, error))
     };
     match session_type {
-        1 | 4 if request.recv_id().is_empty() => nobody("recvID is a null string"),
+        1 | 4 if receivers == Receivers::One && request.recv_id().is_empty() => {
+            nobody("recvID is a null string")
+        }
         1 => Ok(ConversationKind::Single),
         4 => Ok(ConversationKind::Notification),
         2 if request.group_id().is_empty() => nobody("groupID is a null string"),

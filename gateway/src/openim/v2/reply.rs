@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::openim::go::text::quote_into;
+use crate::service::TaskSent;
 
 /// An answer: HTTP status and JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,30 @@ impl Reply {
         out.extend_from_slice(b",\"clientMsgID\":");
         quote_into(&mut out, client_msg_id);
         number(&mut out, ",\"sendTime\":", send_time);
+        out.extend_from_slice(b"}}");
+        Self {
+            status: 200,
+            body: out,
+        }
+    }
+
+    /// A batch was sent: what each receiver has got, and who has got nothing. Lists without elements are `null`, as in the
+    /// original, and `FailedIDList` has its capital.
+    #[must_use]
+    pub fn batch_sent(sent: &[(String, TaskSent)], failed: &[String]) -> Self {
+        let mut out = b"{\"errCode\":0,\"errMsg\":\"\",\"data\":{\"resultList\":".to_vec();
+        list(&mut out, sent, |out, (user, one)| {
+            out.extend_from_slice(b"{\"serverMsgID\":");
+            quote_into(out, &one.server_msg_id);
+            out.extend_from_slice(b",\"clientMsgID\":");
+            quote_into(out, &one.client_msg_id);
+            number(out, ",\"sendTime\":", one.time.0);
+            out.extend_from_slice(b",\"recvID\":");
+            quote_into(out, user);
+            out.push(b'}');
+        });
+        out.extend_from_slice(b",\"FailedIDList\":");
+        list(&mut out, failed, |out, id| quote_into(out, id));
         out.extend_from_slice(b"}}");
         Self {
             status: 200,
@@ -131,6 +156,19 @@ fn code_and_text(out: &mut Vec<u8>, start: &str, code: i32, text: &str) {
     out.extend_from_slice(start.as_bytes());
     out.extend_from_slice(format!("\"errCode\":{code},\"errMsg\":").as_bytes());
     quote_into(out, text);
+}
+
+/// A JSON array; `null` without elements.
+fn list<T>(out: &mut Vec<u8>, items: &[T], each: impl Fn(&mut Vec<u8>, &T)) {
+    if items.is_empty() {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    for (at, item) in items.iter().enumerate() {
+        out.push(if at == 0 { b'[' } else { b',' });
+        each(out, item);
+    }
+    out.push(b']');
 }
 
 fn number(out: &mut Vec<u8>, key: &str, number: u64) {

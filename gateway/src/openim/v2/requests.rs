@@ -34,64 +34,78 @@ static OFFLINE_PUSH_INFO: Shape = Shape {
     ],
 };
 
+/// What the requests to send have in common, in this order; the receivers and the caller's key follow.
+macro_rules! send_fields {
+    ($receivers:expr) => {
+        &[
+            ruled(
+                "operationID",
+                "ManagementSendMsg.OperationID",
+                Kind::Text,
+                REQUIRED,
+            ),
+            ruled("sendID", "ManagementSendMsg.SendID", Kind::Text, REQUIRED),
+            field("groupID", "ManagementSendMsg.GroupID", Kind::Text),
+            field(
+                "senderNickname",
+                "ManagementSendMsg.SenderNickname",
+                Kind::Text,
+            ),
+            field(
+                "senderFaceURL",
+                "ManagementSendMsg.SenderFaceURL",
+                Kind::Text,
+            ),
+            field(
+                "senderPlatformID",
+                "ManagementSendMsg.SenderPlatformID",
+                Kind::Int32,
+            ),
+            ruled("content", "ManagementSendMsg.Content", Kind::Map, REQUIRED),
+            ruled(
+                "contentType",
+                "ManagementSendMsg.ContentType",
+                Kind::Int32,
+                REQUIRED,
+            ),
+            ruled(
+                "sessionType",
+                "ManagementSendMsg.SessionType",
+                Kind::Int32,
+                REQUIRED,
+            ),
+            field("isOnlineOnly", "ManagementSendMsg.IsOnlineOnly", Kind::Flag),
+            field(
+                "notOfflinePush",
+                "ManagementSendMsg.NotOfflinePush",
+                Kind::Flag,
+            ),
+            field(
+                "offlinePushInfo",
+                "ManagementSendMsg.OfflinePushInfo",
+                Kind::Struct(&OFFLINE_PUSH_INFO),
+            ),
+            $receivers,
+            field("clientMsgID", "ClientMsgID", Kind::Text),
+        ]
+    };
+}
+
 /// `POST /manager/send_msg`, `POST /msg/manage_send_msg`. `clientMsgID` is not in the original: it is the caller's key.
 pub static MANAGEMENT_SEND_MSG: Shape = Shape {
     name: "ManagementSendMsgReq",
     type_name: "base_info.ManagementSendMsgReq",
-    fields: &[
-        ruled(
-            "operationID",
-            "ManagementSendMsg.OperationID",
-            Kind::Text,
-            REQUIRED,
-        ),
-        ruled("sendID", "ManagementSendMsg.SendID", Kind::Text, REQUIRED),
-        field("groupID", "ManagementSendMsg.GroupID", Kind::Text),
-        field(
-            "senderNickname",
-            "ManagementSendMsg.SenderNickname",
-            Kind::Text,
-        ),
-        field(
-            "senderFaceURL",
-            "ManagementSendMsg.SenderFaceURL",
-            Kind::Text,
-        ),
-        field(
-            "senderPlatformID",
-            "ManagementSendMsg.SenderPlatformID",
-            Kind::Int32,
-        ),
-        ruled("content", "ManagementSendMsg.Content", Kind::Map, REQUIRED),
-        ruled(
-            "contentType",
-            "ManagementSendMsg.ContentType",
-            Kind::Int32,
-            REQUIRED,
-        ),
-        ruled(
-            "sessionType",
-            "ManagementSendMsg.SessionType",
-            Kind::Int32,
-            REQUIRED,
-        ),
-        field("isOnlineOnly", "ManagementSendMsg.IsOnlineOnly", Kind::Flag),
-        field(
-            "notOfflinePush",
-            "ManagementSendMsg.NotOfflinePush",
-            Kind::Flag,
-        ),
-        field(
-            "offlinePushInfo",
-            "ManagementSendMsg.OfflinePushInfo",
-            Kind::Struct(&OFFLINE_PUSH_INFO),
-        ),
-        field("recvID", "RecvID", Kind::Text),
-        field("clientMsgID", "ClientMsgID", Kind::Text),
-    ],
+    fields: send_fields!(field("recvID", "RecvID", Kind::Text)),
 };
 
-/// A bound [`MANAGEMENT_SEND_MSG`].
+/// `POST /manager/batch_send_msg`, `POST /msg/batch_send_msg`.
+pub static MANAGEMENT_BATCH_SEND_MSG: Shape = Shape {
+    name: "ManagementBatchSendMsgReq",
+    type_name: "base_info.ManagementBatchSendMsgReq",
+    fields: send_fields!(field("recvIDList", "RecvIDList", Kind::Texts)),
+};
+
+/// A bound [`MANAGEMENT_SEND_MSG`] or [`MANAGEMENT_BATCH_SEND_MSG`].
 pub struct ManagementSendMsg<'a>(pub Values<'a>);
 
 /// A bound `offlinePushInfo`.
@@ -174,6 +188,12 @@ impl<'a> ManagementSendMsg<'a> {
     #[must_use]
     pub fn recv_id(&self) -> &str {
         self.0.text(12)
+    }
+
+    /// Who gets it, of a batch.
+    #[must_use]
+    pub fn recv_ids(&self) -> &[std::borrow::Cow<'a, str>] {
+        self.0.texts(12)
     }
 
     /// The caller's key; empty when there is none.

@@ -1,0 +1,274 @@
+//! `apply` for messages: the end of a conversation, and entries at the ends of user logs.
+
+use super::super::counted_on;
+use super::super::limits::{CHAIN_MARK_EVERY, MAX_TIME_AHEAD_MS};
+use super::fanout;
+use crate::conversation::Conversation;
+use crate::fact::{Audience, MessagePosted, MessageSent, Options};
+use crate::hash;
+use crate::id::{ControlSeq, ConversationSeq, Epoch, Hash, Position, Seq, Time, UserNo};
+use crate::outcome::{Sent, StateError};
+use crate::record::Record;
+use crate::rules::{Applied, Delivered};
+use crate::state::{
+    ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family, MembershipRow,
+    Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow, UserHeadRow,
+    UserLogRow, VersionRow,
+};
+
+/// What the entries of one record have in common.
+pub struct Passage {
+    /// The record that delivers.
+    pub position: Position,
+    /// The message's record, where that is another one.
+    pub message: Option<Position>,
+    /// The time of the message's record.
+    pub time: Time,
+    /// Leaf of the record that delivers.
+    pub leaf: Hash,
+    /// Leaf of the message's record.
+    pub message_leaf: Hash,
+}
+
+impl Passage {
+    fn of(record: &Record, leaf: &Hash) -> Self {
+        Self {
+            position: record.position,
+            message: None,
+            time: record.time,
+            leaf: *leaf,
+            message_leaf: *leaf,
+        }
+    }
+}
+
+pub fn sent<S: State>(
+    state: &mut Overlay<S>,
+    record: &Record,
+    message: &MessageSent,
+    leaf: &Hash,
+) -> Result<Applied, StateError> {
+    if let Some(key) = message.key {
+        let position = record.position;
+        state.append(key, &DedupRow { position });
+    }
+    let newcomer = Newcomer {
+        conversation: message.conversation,
+        sender: message.sender,
+        receiver: message.conversation.other(message.sender),
+        notification_type: message.notification_type,
+        options_off: message.options_off,
+        is_new: message.new_receiver,
+    };
+    let mut applied = Applied::default();
+    let (entry, sent) = newcomer.enter(state, &Passage::of(record, leaf))?;
+    applied.add(sent);
+    if message.echo {
+        let echoed = deliver(state, message.sender, entry, leaf, leaf)?;
+        applied.delivered.push(echoed);
+    }
+    Ok(applied)
+}
+
+pub fn posted<S: State>(
+    state: &mut Overlay<S>,
+    record: &Record,
+    message: &MessagePosted,
+    leaf: &Hash,
+) -> Result<Applied, StateError> {
+    let position = record.position;
+    let mut applied = Applied::default();
+    let Audience::Listed { new, .. } = &message.audience else {
+        if let Some(key) = message.key {
+            state.append(MessagePosted::task_dedup(key), &DedupRow { position });
+        }
+        fanout::start(state, position, message)?;
+        return Ok(applied);
+    };
+    let passage = Passage::of(record, leaf);
+    let mut new = new.iter().peekable();
+    for (place, receiver) in message.listed().enumerate() {
+        if let Some(key) = message.key {
+            let key = MessagePosted::dedup(key, message.kind, receiver);
+            state.append(key, &DedupRow { position });
+        }
+        let newcomer = Newcomer {
+            conversation: message.kind.between(message.sender, receiver),
+            sender: message.sender,
+            receiver,
+            notification_type: message.notification_type,
+            options_off: message.options_off,
+            is_new: new.next_if(|new| usize::from(**new) == place).is_some(),
+        };
+        let (_, sent) = newcomer.enter(state, &passage)?;
+        applied.add(sent);
+    }
+    Ok(applied)
+}
+
+impl Applied {
+    fn add(&mut self, sent: Sent) {
+        self.delivered.extend(sent.seq.map(|seq| Delivered {
+            user: sent.receiver,
+            seq,
+        }));
+        self.sent.push(sent);
+    }
+}
+
+/// A message on its way into a conversation.
+pub struct Newcomer {
+    pub conversation: Conversation,
+    pub sender: UserNo,
+    pub receiver: UserNo,
+    pub notification_type: i32,
+    pub options_off: Options,
+    /// Whether the receiver was never seen before.
+    pub is_new: bool,
+}
+
+impl Newcomer {
+    /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place.
+    pub fn enter<S: State>(
+        &self,
+        state: &mut Overlay<S>,
+        passage: &Passage,
+    ) -> Result<(UserLogRow, Sent), StateError> {
+        let position = passage.position;
+        let conversation = self.conversation;
+        let before = state.row::<ConversationRow>(conversation)?;
+        if before.is_none() {
+            begin(state, position, conversation);
+        }
+        let (head, counted, after) = before.map_or((ConversationSeq(0), 0, 0), |row| {
+            (row.head, row.counted, row.last_time.0.saturating_add(1))
+        });
+        let ahead_ms = u16::try_from(after.saturating_sub(passage.time.0))
+            .map_or(MAX_TIME_AHEAD_MS, |ahead| ahead.min(MAX_TIME_AHEAD_MS));
+        let time = Time(passage.time.0.saturating_add(u64::from(ahead_ms)));
+        let conversation_seq = counted_on(head.checked_next(), Family::Conversations.name())?;
+        // Never more than there are messages, so it ends no earlier than the seq.
+        let counted = counted.saturating_add(u64::from(self.options_off.counts_as_unread()));
+        let message = passage.message.unwrap_or(position);
+        let end = ConversationRow {
+            head: conversation_seq,
+            counted,
+            last: message,
+            last_time: time,
+        };
+        state.put(conversation, &end);
+        let row = ConversationLogRow {
+            position,
+            message: passage.message,
+            ahead_ms,
+            notification_type: self.notification_type,
+            counted,
+            recalled_by: None,
+            changed_by: None,
+        };
+        state.append((conversation, conversation_seq), &row);
+        if let Conversation::Single { .. } = conversation {
+            read_by_sender(state, self.sender, conversation, &end)?;
+        }
+        let entry = UserLogRow {
+            position,
+            kind: EntryKind::Message,
+            message: passage.message,
+            conversation_seq,
+            ahead_ms,
+            mark: None,
+        };
+        let delivered = deliver(
+            state,
+            self.receiver,
+            entry,
+            &passage.leaf,
+            &passage.message_leaf,
+        )?;
+        let sent = Sent {
+            position: message,
+            time,
+            conversation_seq,
+            receiver: self.receiver,
+            seq: Some(delivered.seq),
+            new_receiver: self.is_new,
+            repeated: false,
+        };
+        Ok((entry, sent))
+    }
+}
+
+/// A conversation comes into its readers' lists.
+fn begin<S: State>(state: &mut Overlay<S>, position: Position, conversation: Conversation) {
+    for user in conversation.readers() {
+        state.append((user, conversation), &UserConversationRow { position });
+        state.put((user, Table::Conversations), &VersionRow { position });
+    }
+}
+
+/// Who writes in a chat has read what stands there.
+fn read_by_sender<S: State>(
+    state: &mut Overlay<S>,
+    sender: UserNo,
+    conversation: Conversation,
+    end: &ConversationRow,
+) -> Result<(), StateError> {
+    let before = state.row::<MembershipRow>((sender, conversation))?;
+    let membership = MembershipRow {
+        read: end.head,
+        read_counted: end.counted,
+        removed: 0,
+        ..before.unwrap_or_default()
+    };
+    state.put((sender, conversation), &membership);
+    Ok(())
+}
+
+/// Puts an entry at the end of a user's log: with the leaf of the record that delivers it, and of the record that it tells of.
+pub fn deliver<S: State>(
+    state: &mut Overlay<S>,
+    user: UserNo,
+    mut entry: UserLogRow,
+    leaf: &Hash,
+    message_leaf: &Hash,
+) -> Result<Delivered, StateError> {
+    let end = match state.row::<UserHeadRow>(user)? {
+        Some(end) => end,
+        None => UserHeadRow {
+            head: Seq(0),
+            floor: Seq(1),
+            control: ControlSeq(0),
+            chain: hash::chain_start(&epoch(state, entry.position)?, user),
+        },
+    };
+    let seq = counted_on(end.head.checked_next(), Family::UserHeads.name())?;
+    let mut control = end.control;
+    if entry.kind != EntryKind::Message {
+        control = counted_on(control.checked_next(), Family::UserHeads.name())?;
+        let position = entry.position;
+        state.append((user, control), &ControlLogRow { position, seq });
+    }
+    let chain = hash::chain_link(&end.chain, seq, entry.kind.number(), leaf, message_leaf);
+    entry.mark = seq.0.is_multiple_of(CHAIN_MARK_EVERY).then_some(chain);
+    state.append((user, seq), &entry);
+    state.put(
+        user,
+        &UserHeadRow {
+            head: seq,
+            floor: end.floor,
+            control,
+            chain,
+        },
+    );
+    Ok(Delivered { user, seq })
+}
+
+fn epoch<S: State>(state: &S, position: Position) -> Result<Epoch, StateError> {
+    match state.row(SettingsKey::Genesis)? {
+        Some(SettingsRow::Genesis(epoch)) => Ok(epoch),
+        _ => Err(StateError::Impossible {
+            position,
+            reason: "there is no genesis",
+        }),
+    }
+}

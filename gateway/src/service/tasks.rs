@@ -1,0 +1,518 @@
+//! Messages to many: to a list, to a named audience, to everybody; what became of each receiver; recall.
+
+use serde::Serialize;
+use waybill_core::body::Body;
+use waybill_core::command::{Ask, Post, To};
+use waybill_core::fact::{Fact, MessagePosted};
+use waybill_core::hash::Domain;
+use waybill_core::id::{AudienceNo, Digest, Opening, Position, Seq, Time, UserNo};
+use waybill_core::limits::{MAX_FILLED, MAX_LISTED};
+use waybill_core::message_id::TASK_ORDINAL;
+use waybill_core::outcome::Outcome;
+use waybill_core::record::Surface;
+use waybill_log::reader::{Progress, Standing};
+
+use super::pull::Names;
+use super::{Outgoing, Service, check, unreadable};
+use crate::auth::Principal;
+use crate::error::{Error, Kind};
+use crate::random;
+
+/// Who a task goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskTo {
+    /// These users.
+    Users(Vec<String>),
+    /// The named audience, as it is now.
+    Audience(String),
+    /// Everybody who is registered.
+    Registered,
+    /// Everybody who was ever seen.
+    Seen,
+}
+
+/// What a task came to for one receiver, where that is known at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskReceiver {
+    /// Who.
+    pub user: String,
+    /// The place in the log and whether the user is new, or why not.
+    pub result: Result<TaskSent, Error>,
+}
+
+/// A message of a task in a receiver's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSent {
+    /// The server's id of this receiver's message.
+    pub server_msg_id: String,
+    /// The clientMsgID of this receiver's message.
+    pub client_msg_id: String,
+    /// The time shown on it.
+    pub time: Time,
+    /// Its place in the receiver's log.
+    pub seq: Option<Seq>,
+    /// Whether the receiver was never seen before.
+    pub new: bool,
+    /// Whether this is the answer to an earlier request.
+    pub repeated: bool,
+}
+
+/// A task that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskTaken {
+    /// Its id; empty when every receiver was refused, so that there is none.
+    pub task: String,
+    /// Its time.
+    pub time: Time,
+    /// Whether this is the answer to an earlier request.
+    pub repeated: bool,
+    /// What became of each receiver, in the order of the request; `None` where they follow.
+    pub receivers: Option<Vec<TaskReceiver>>,
+}
+
+/// How a task is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskView {
+    /// Its id.
+    pub task: String,
+    /// Its time.
+    pub time: Time,
+    /// Its sender.
+    pub sender: String,
+    /// OpenIM's contentType.
+    pub content_type: u32,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// One receiver of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskReceiverView {
+    /// Who.
+    pub user: String,
+    /// How the message stands with them.
+    pub state: &'static str,
+    /// The server's id of this receiver's message.
+    #[serde(rename = "serverMsgID", skip_serializing_if = "String::is_empty")]
+    pub server_msg_id: String,
+    /// Its place in their log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+/// Some receivers of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskReceivers {
+    /// Ascending by when they were first seen.
+    pub receivers: Vec<TaskReceiverView>,
+    /// Where the next page begins.
+    pub cursor: Option<String>,
+}
+
+/// Pages of receivers that are looked at for one answer when only some states are asked for.
+const PAGES: usize = 8;
+
+impl Service {
+    /// Sends a message to several users.
+    ///
+    /// # Errors
+    /// When the principal is no business system, a field is wrong, or the whole was refused. Receivers who are refused one by
+    /// one are in the answer.
+    pub async fn post(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        outgoing: Outgoing<'_>,
+        to: TaskTo,
+    ) -> Result<TaskTaken, Error> {
+        require_business(principal)?;
+        let users = match &to {
+            TaskTo::Users(users) if users.is_empty() => {
+                return Err(Error::at(Kind::NoReceiver, "/to/users", "it names nobody"));
+            }
+            TaskTo::Users(users) => Some(users.clone()),
+            _ => None,
+        };
+        let listed = users
+            .as_ref()
+            .is_some_and(|users| users.len() <= MAX_LISTED);
+        let about = audience_text(&to, listed);
+        let mut post = self.prepare_post(principal, outgoing, &about)?;
+        match (users, to) {
+            (Some(users), _) if listed => {
+                post.to = To::Users(self.references(&users)?);
+                return self.post_listed(principal, surface, post, users).await;
+            }
+            (Some(users), _) => {
+                if let Some(taken) = self.taken_before(principal, surface, &post).await? {
+                    return Ok(taken);
+                }
+                post.to = To::Audience(self.audience_of(principal, surface, &users).await?);
+            }
+            (None, TaskTo::Audience(name)) => post.to = To::Audience(self.audience_no(&name)?),
+            (None, TaskTo::Seen) => post.to = To::Seen,
+            (None, _) => post.to = To::Registered,
+        }
+        match self.ask(principal.number, surface, Ask::Post(post)).await? {
+            Outcome::Begun {
+                position,
+                time,
+                repeated,
+            } => Ok(self.taken(position, time, repeated, None)),
+            _ => Err(Error::of(Kind::Internal)),
+        }
+    }
+
+    async fn post_listed(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        post: Post,
+        users: Vec<String>,
+    ) -> Result<TaskTaken, Error> {
+        let outcome = self.ask(principal.number, surface, Ask::Post(post)).await?;
+        let Outcome::Posted(results) = outcome else {
+            return Err(Error::of(Kind::Internal));
+        };
+        let first = results.iter().flatten().next();
+        let (position, time) =
+            first.map_or((Position(0), Time(0)), |sent| (sent.position, sent.time));
+        let repeated = results.iter().flatten().all(|sent| sent.repeated);
+        let receivers = users.into_iter().zip(results).map(|(user, result)| {
+            let result = result.map_err(Error::from).and_then(|sent| {
+                Ok(TaskSent {
+                    server_msg_id: self.posted_id(sent.position, sent.receiver)?,
+                    client_msg_id: self.posted_client_id(sent.position, sent.receiver)?,
+                    time: sent.time,
+                    seq: sent.seq,
+                    new: sent.new_receiver,
+                    repeated: sent.repeated,
+                })
+            });
+            TaskReceiver { user, result }
+        });
+        let receivers = receivers.collect();
+        Ok(self.taken(position, time, repeated, Some(receivers)))
+    }
+
+    fn taken(
+        &self,
+        position: Position,
+        time: Time,
+        repeated: bool,
+        receivers: Option<Vec<TaskReceiver>>,
+    ) -> TaskTaken {
+        TaskTaken {
+            task: match position.0 {
+                0 => String::new(),
+                _ => self.message_id(position, TASK_ORDINAL),
+            },
+            time,
+            repeated,
+            receivers,
+        }
+    }
+
+    /// Whether a long list was taken before with this key: then its receivers must not be taken in once more. The writer looks
+    /// at the key first, and no audience has the number 0.
+    async fn taken_before(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        post: &Post,
+    ) -> Result<Option<TaskTaken>, Error> {
+        if post.key.is_none() {
+            return Ok(None);
+        }
+        let post = Post {
+            to: To::Audience(AudienceNo(0)),
+            ..post.clone()
+        };
+        match self.ask(principal.number, surface, Ask::Post(post)).await {
+            Ok(Outcome::Begun {
+                position,
+                time,
+                repeated,
+            }) => Ok(Some(self.taken(position, time, repeated, None))),
+            Err(error) if error.kind == Kind::UnknownAudience => Ok(None),
+            Ok(_) => Err(Error::of(Kind::Internal)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A list too long for one record, as an audience without a name.
+    async fn audience_of(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        users: &[String],
+    ) -> Result<AudienceNo, Error> {
+        let name = random::bytes::<16>()?;
+        let name = self.0.hash_key.hash(Domain::Audience, &[&name]);
+        let body = Body::Audience {
+            name: String::new(),
+        };
+        let ask = Ask::BeginAudience {
+            name,
+            body: body.seal(Opening(random::bytes()?)),
+        };
+        let Outcome::Audience { audience } = self.ask(principal.number, surface, ask).await? else {
+            return Err(Error::of(Kind::Internal));
+        };
+        let mut line = 0;
+        for part in users.chunks(MAX_FILLED) {
+            let ask = Ask::FillAudience {
+                audience,
+                line,
+                users: self.references(part)?,
+                opening: Opening(random::bytes()?),
+            };
+            self.ask(principal.number, surface, ask).await?;
+            line += part.len() as u64;
+        }
+        let ask = Ask::CommitAudience { audience };
+        self.ask(principal.number, surface, ask).await?;
+        Ok(audience)
+    }
+
+    pub(super) fn references(
+        &self,
+        users: &[String],
+    ) -> Result<Vec<waybill_core::command::UserRef>, Error> {
+        users
+            .iter()
+            .map(|user| self.user_ref("/to/users", user))
+            .collect()
+    }
+
+    fn audience_no(&self, name: &str) -> Result<AudienceNo, Error> {
+        check("/to/audience", name)?;
+        let name = self.audience_hash(name);
+        let found = self.0.reader.audience_named(name).map_err(unreadable)?;
+        found.ok_or_else(|| Error::of(Kind::UnknownAudience))
+    }
+
+    /// The message that a task id stands for.
+    fn task_position(&self, task: &str) -> Result<Position, Error> {
+        let (position, ordinal) = self.open_id(task)?;
+        if ordinal == TASK_ORDINAL {
+            Ok(position)
+        } else {
+            Err(Error::of(Kind::UnknownTask))
+        }
+    }
+
+    /// How a task is.
+    ///
+    /// # Errors
+    /// When the principal is no business system, or there is no such task.
+    pub async fn task(&self, principal: &Principal, task: &str) -> Result<TaskView, Error> {
+        require_business(principal)?;
+        let position = self.task_position(task).map_err(unknown_task)?;
+        let task = task.to_lowercase();
+        self.read(move |this| {
+            let Some((record, posted)) = this.posted(position)? else {
+                return Ok(None);
+            };
+            Ok(Some(TaskView {
+                task,
+                time: record,
+                sender: Names::default().find(this, posted.sender)?,
+                content_type: posted.content_type,
+                progress: this.0.reader.progress(position, &posted)?,
+            }))
+        })
+        .await?
+        .ok_or_else(|| Error::of(Kind::UnknownTask))
+    }
+
+    fn posted(
+        &self,
+        position: Position,
+    ) -> Result<Option<(Time, MessagePosted)>, waybill_core::outcome::StateError> {
+        let opened = self.0.reader.open(position)?;
+        Ok(opened.and_then(|opened| match opened.record.fact {
+            Fact::MessagePosted(posted) => Some((opened.record.time, posted)),
+            _ => None,
+        }))
+    }
+
+    /// Some receivers of a task, and how the message stands with each; only those of one state, if one is named.
+    ///
+    /// # Errors
+    /// As [`Service::task`]; and when there is no such state or the cursor is none.
+    pub async fn task_receivers(
+        &self,
+        principal: &Principal,
+        task: &str,
+        state: Option<&str>,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<TaskReceivers, Error> {
+        require_business(principal)?;
+        let position = self.task_position(task).map_err(unknown_task)?;
+        let state = state.map(known_state).transpose()?;
+        let from = UserNo(cursor.unwrap_or(0));
+        self.read(move |this| {
+            let mut names = Names::default();
+            let mut receivers = Vec::new();
+            let mut next = Some(from);
+            for _ in 0..PAGES {
+                let Some(from) = next else { break };
+                let Some(page) = this.0.reader.receivers(position, from, limit)? else {
+                    return Ok(None);
+                };
+                next = page.next;
+                for status in page.receivers {
+                    let name = state_name(status.standing, status.recalled);
+                    if state.is_some_and(|state| state != name) {
+                        continue;
+                    }
+                    receivers.push(TaskReceiverView {
+                        user: names.find(this, status.user)?,
+                        state: name,
+                        server_msg_id: match status.seq {
+                            Some(_) => this.posted_id(position, status.user).unwrap_or_default(),
+                            None => String::new(),
+                        },
+                        seq: status.seq.map(|seq| seq.0),
+                    });
+                }
+                // Names of a page are let go with it: a task may have very many receivers.
+                names = Names::default();
+                if !receivers.is_empty() {
+                    break;
+                }
+            }
+            Ok(Some(TaskReceivers {
+                receivers,
+                cursor: next.map(|next| next.0.to_string()),
+            }))
+        })
+        .await?
+        .ok_or_else(|| Error::of(Kind::UnknownTask))
+    }
+
+    /// Recalls the message of a task from everybody. Says from how many it was taken back at once; of one that is fanned out it
+    /// is taken back step by step.
+    ///
+    /// # Errors
+    /// As [`Service::task`].
+    pub async fn recall_task(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        task: &str,
+    ) -> Result<u32, Error> {
+        require_business(principal)?;
+        let position = self.task_position(task).map_err(unknown_task)?;
+        self.recall_at(principal, surface, position, None)
+            .await
+            .map_err(unknown_task)
+    }
+
+    /// Recalls a message from the one receiver whose id of it this is. Its sender may, and business systems.
+    ///
+    /// # Errors
+    /// When there is no such message for this caller, or the caller may not recall it.
+    pub async fn recall_message(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        server_msg_id: &str,
+    ) -> Result<u32, Error> {
+        let (position, ordinal) = self.open_id(server_msg_id)?;
+        let unknown = || Error::of(Kind::UnknownMessage);
+        let opened = self.0.reader.open(position).map_err(unreadable)?;
+        let record = opened.ok_or_else(unknown)?.record;
+        let (sender, receiver) = match &record.fact {
+            Fact::MessageSent(sent) if ordinal == 0 => {
+                let receiver = sent.conversation.other(sent.sender);
+                (sent.sender, receiver)
+            }
+            Fact::MessagePosted(posted) if (1..TASK_ORDINAL).contains(&ordinal) => {
+                (posted.sender, UserNo(u64::from(ordinal)))
+            }
+            _ => return Err(unknown()),
+        };
+        if !principal.is_business() && principal.number != sender {
+            // Who does not have the message does not learn that there is one.
+            return Err(if principal.number == receiver {
+                Error::new(Kind::Forbidden, "only its sender can recall a message")
+            } else {
+                unknown()
+            });
+        }
+        self.recall_at(principal, surface, position, Some(receiver))
+            .await
+    }
+
+    async fn recall_at(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        message: Position,
+        receiver: Option<UserNo>,
+    ) -> Result<u32, Error> {
+        let ask = Ask::Recall { message, receiver };
+        match self.ask(principal.number, surface, ask).await? {
+            Outcome::Recalled { receivers } => Ok(receivers),
+            _ => Err(Error::of(Kind::Internal)),
+        }
+    }
+
+    /// The digest of a message to many: all that it says, and to whom.
+    pub(super) fn post_digest(&self, base: &Digest, about: &str) -> Digest {
+        self.0.hash_key.digest(&[&base.0, about.as_bytes()])
+    }
+}
+
+pub(super) fn require_business(principal: &Principal) -> Result<(), Error> {
+    if principal.is_business() {
+        Ok(())
+    } else {
+        let text = "only business systems may do this";
+        Err(Error::new(Kind::Forbidden, text))
+    }
+}
+
+/// What of the receivers a retry must repeat. The receivers of a short list are each decided for themselves.
+fn audience_text(to: &TaskTo, listed: bool) -> String {
+    match to {
+        TaskTo::Users(_) if listed => "listed".to_owned(),
+        TaskTo::Users(users) => format!("users\n{}", users.join("\n")),
+        TaskTo::Audience(name) => format!("audience\n{name}"),
+        TaskTo::Registered => "registered".to_owned(),
+        TaskTo::Seen => "seen".to_owned(),
+    }
+}
+
+fn unknown_task(error: Error) -> Error {
+    match error.kind {
+        Kind::UnknownMessage => Error::of(Kind::UnknownTask),
+        _ => error,
+    }
+}
+
+const STATES: [&str; 5] = ["underway", "durable", "delivered", "read", "recalled"];
+
+fn state_name(standing: Standing, recalled: bool) -> &'static str {
+    if recalled {
+        return "recalled";
+    }
+    match standing {
+        Standing::Underway => "underway",
+        Standing::Durable => "durable",
+        Standing::Delivered => "delivered",
+        Standing::Read => "read",
+    }
+}
+
+fn known_state(state: &str) -> Result<&'static str, Error> {
+    let known = STATES.into_iter().find(|known| *known == state);
+    known.ok_or_else(|| {
+        let detail = format!("{state:?} is no state; states are: {}", STATES.join(", "));
+        Error::at(Kind::InvalidField, "state", detail)
+    })
+}
