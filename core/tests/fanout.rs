@@ -1,6 +1,6 @@
 //! Fan-outs that take several chunks, with single notices, lists and crashes between: whatever the order, each receiver gets
 //! each message exactly once, and those of one conversation in the order of the ledger. `model.rs` holds every row to a naive
-//! model, with few users; here there are more than two chunks of them.
+//! model, with few users; here there are several chunks of them.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
@@ -25,7 +25,7 @@ use waybill_core::state::{
     StateExt, UserHeadRow, UserLogRow,
 };
 
-/// Users: more than two chunks of them.
+/// Users: several chunks of them.
 const USERS: u64 = 2_300;
 /// Of whom these are registered: every third.
 const REGISTERED: u64 = 3;

@@ -185,6 +185,15 @@ impl ViewStore {
     }
 }
 
+/// Whether rows of the family are asked for again and again where there are none: of accounts without devices, say. A head or a
+/// conversation that is not there is about to be written, and remembering that it was not would only push out another row.
+fn is_often_absent(family: Family) -> bool {
+    matches!(
+        family,
+        Family::Settings | Family::Devices | Family::TokenCuts | Family::Memberships
+    )
+}
+
 fn whole(applied: Applied) -> Mark {
     Mark {
         version: VIEWS_VERSION,
@@ -208,7 +217,9 @@ impl State for ViewStore {
         let value = self.views.get(family, key)?;
         match (ticket, &value) {
             (Some(ticket), Some(value)) if cached => self.hot.remember(family, key, value, ticket),
-            (Some(ticket), None) if cached => self.hot.remember_absent(family, key, ticket),
+            (Some(ticket), None) if is_often_absent(family) => {
+                self.hot.remember_absent(family, key, ticket);
+            }
             _ => {}
         }
         Ok(value)

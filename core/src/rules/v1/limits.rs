@@ -10,8 +10,8 @@ pub const MAX_DEVICES_PER_USER: usize = 64;
 /// its bound.
 pub const MAX_LISTED: usize = 512;
 
-/// Most receivers of one chunk of a fan-out, and most rows looked at for it.
-pub const MAX_CHUNK: usize = 1000;
+/// Most receivers of one chunk of a fan-out, and most rows looked at for it. Other commands wait for a chunk: it must be short.
+pub const MAX_CHUNK: usize = 500;
 
 /// Most receivers whom one step of a recall reaches: each costs `decide` some look-ups.
 pub const MAX_RECALLED: usize = 250;
