@@ -20,7 +20,8 @@ use waybill_core::outcome::{Outcome, Refusal};
 use waybill_core::record::Surface;
 use waybill_core::rules::Step;
 use waybill_core::state::{
-    DevicesRow, Family, Key, StateExt, TokenCutRow, TokenRow, UserLogRow, Value,
+    ConversationLogRow, DevicesRow, Family, Key, Row, StateExt, TokenCutRow, TokenRow, UserLogRow,
+    Value,
 };
 
 fn as_expected(step: &Step) -> Expected {
@@ -72,6 +73,24 @@ fn check_promises(steps: &[Step], chronicle: &Chronicle) {
     }
 }
 
+/// The messages of each conversation stand in the order of the ledger, whoever sent them and however they came.
+fn check_order(chronicle: &Chronicle) {
+    let mut before: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for ((family, key), value) in &chronicle.state.rows {
+        if *family != Family::ConversationLog {
+            continue;
+        }
+        let row = ConversationLogRow::decode(value).unwrap();
+        let message = row.message_position().0;
+        let conversation = key.as_slice()[..17].to_vec();
+        let earlier = before.insert(conversation, message).unwrap_or(0);
+        assert!(
+            earlier < message,
+            "{message} comes after {earlier} in {key:?}"
+        );
+    }
+}
+
 fn check(commands: &[Stamped], every: usize) -> (Chronicle, Model) {
     let (mut chronicle, mut model) = (Chronicle::new(), Model::default());
     let mut steps = Vec::new();
@@ -97,6 +116,7 @@ fn check(commands: &[Stamped], every: usize) -> (Chronicle, Model) {
         }
     }
     check_promises(&steps, &chronicle);
+    check_order(&chronicle);
     (chronicle, model)
 }
 

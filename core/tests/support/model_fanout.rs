@@ -267,6 +267,7 @@ impl Model {
     pub(super) fn serve_early(
         &mut self,
         names: &[Conversation],
+        before: u64,
         next: &mut u64,
         facts: &mut Vec<(Fact, Body)>,
         delivered: &mut Vec<Delivered>,
@@ -276,6 +277,7 @@ impl Model {
             let waiting = fanout.receivers.iter().copied().filter(|receiver| {
                 let name = name_of(fanout.kind, fanout.sender, *receiver);
                 fanout.runs
+                    && fanout.position < before
                     && fanout.cut.is_none()
                     && names.contains(&name)
                     && !fanout.served.contains_key(receiver)
@@ -302,7 +304,7 @@ impl Model {
         &mut self,
         message: u64,
         from: u64,
-        position: u64,
+        mut position: u64,
         facts: &mut Vec<(Fact, Body)>,
         delivered: &mut Vec<Delivered>,
     ) -> Answer {
@@ -334,6 +336,11 @@ impl Model {
         } else {
             let mut receivers = fanout.receivers.clone();
             receivers.retain(|receiver| !fanout.served.contains_key(receiver));
+            let names: Vec<_> = receivers
+                .iter()
+                .map(|receiver| name_of(fanout.kind, fanout.sender, *receiver))
+                .collect();
+            self.serve_early(&names, message.0, &mut position, facts, delivered);
             self.serve(at, &receivers, position, delivered);
             let last = receivers.last().map(|last| (*last, position));
             self.fanouts[at].chunks.extend(last);

@@ -80,7 +80,7 @@ impl Model {
         let (sender, _) = self.meet(&send.sender, &mut next, facts);
         let (receiver, new_receiver) = self.meet(&send.receiver, &mut next, facts);
         let name = name_of(send.kind, sender, receiver);
-        self.serve_early(&[name], &mut next, facts, delivered);
+        self.serve_early(&[name], u64::MAX, &mut next, facts, delivered);
         let silent = send.account && self.person(sender).unwrap().devices.is_empty();
         let echo = !to_self && !silent;
         let counts = send.options_off.0 & 8 == 0;
@@ -170,7 +170,7 @@ impl Model {
             .keys()
             .map(|number| name_of(post.kind, sender, *number))
             .collect();
-        self.serve_early(&names, &mut next, facts, delivered);
+        self.serve_early(&names, u64::MAX, &mut next, facts, delivered);
         let (mut steps, mut new_places, mut before) = (Vec::new(), Vec::new(), 0);
         for (index, (number, (place, new))) in numbers.into_iter().enumerate() {
             steps.push(number - before);

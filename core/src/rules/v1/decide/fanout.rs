@@ -168,6 +168,7 @@ pub fn next<'a, S: Scan>(
     if fanned.row.next != from {
         return Ok(Decision::Refused(Refusal::Stale));
     }
+    let mut facts = Vec::with_capacity(1);
     let (fact, next, served) = if own.recall {
         recall_step(state, &fanned)?
     } else {
@@ -178,6 +179,13 @@ pub fn next<'a, S: Scan>(
                 receivers.push(user);
             }
         }
+        // Two who send to each other in single chats: what the other sent before must come before.
+        let posted = &fanned.posted;
+        let conversations: Vec<_> = receivers
+            .iter()
+            .map(|receiver| posted.kind.between(posted.sender, *receiver))
+            .collect();
+        facts = owed(state, &conversations, message)?;
         let fact = Fact::Delivered {
             message,
             receivers: pack_users(&receivers),
@@ -190,7 +198,9 @@ pub fn next<'a, S: Scan>(
         next,
         served: u32::try_from(served).unwrap_or(u32::MAX),
     };
-    Ok(Decision::Facts(vec![bare(fact)], Reply::Given(outcome)))
+    facts.push(fact);
+    let drafts = facts.into_iter().map(bare).collect();
+    Ok(Decision::Facts(drafts, Reply::Given(outcome)))
 }
 
 /// Some of those who have the message are told that it was recalled.
@@ -224,12 +234,16 @@ fn recall_step<S: Scan>(state: &S, fanned: &Fanned) -> Result<(Fact, UserNo, usi
     Ok((fact, next, served))
 }
 
-/// What the receivers of a message in these conversations are owed from fan-outs under way: they get it first, so that nothing
-/// later overtakes it.
-pub fn owed<S: Scan>(state: &S, conversations: &[Conversation]) -> Result<Vec<Fact>, StateError> {
+/// What the receivers of a message in these conversations are owed from fan-outs under way that began before the position
+/// `before`: they get it first, so that nothing later overtakes it.
+pub fn owed<S: Scan>(
+    state: &S,
+    conversations: &[Conversation],
+    before: Position,
+) -> Result<Vec<Fact>, StateError> {
     let mut facts = Vec::new();
     for running in running(state)? {
-        if running.recall {
+        if running.recall || running.message >= before {
             continue;
         }
         let mut candidates: Vec<UserNo> = conversations

@@ -15,6 +15,9 @@ use crate::policy::UnknownReceiver;
 use crate::rules::{Decision, Draft, Reply, Settled};
 use crate::state::{AudienceRow, DedupRow, Family, Scan, StateExt};
 
+/// Everything that is under way began before what is decided now.
+const NOW: Position = Position(u64::MAX);
+
 pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, StateError> {
     if let Some(key) = send.key
         && let Some(first) = state.row::<DedupRow>(key)?
@@ -32,7 +35,7 @@ pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, Stat
         return Ok(Decision::Refused(Refusal::UnknownReceiver));
     }
     let conversation = send.kind.between(sender, receiver);
-    drafts.extend(owed(state, &[conversation])?.into_iter().map(bare));
+    drafts.extend(owed(state, &[conversation], NOW)?.into_iter().map(bare));
     let echo = sender != receiver && (!send.account || has_devices(state, sender)?);
     let fact = Fact::MessageSent(MessageSent {
         conversation,
@@ -185,7 +188,7 @@ fn post_listed<'a, S: Scan>(
         .iter()
         .map(|receiver| post.kind.between(sender, *receiver))
         .collect();
-    drafts.extend(owed(state, &conversations)?.into_iter().map(bare));
+    drafts.extend(owed(state, &conversations, NOW)?.into_iter().map(bare));
     drafts.push(draft(post, sender, audience));
     Ok(Decision::Facts(drafts, Reply::Posted(settled)))
 }
