@@ -287,6 +287,9 @@ impl World {
     }
 }
 
+/// Users on both sides of where the first chunk of a fan-out to everybody ends.
+const CHUNK_EDGE: std::ops::Range<u64> = MAX_CHUNK as u64 - 10..MAX_CHUNK as u64 + 10;
+
 #[derive(Clone, Debug)]
 enum Deal {
     Single(u64, u64),
@@ -298,7 +301,7 @@ enum Deal {
 
 fn deals() -> impl Strategy<Value = Vec<Deal>> {
     let sender = || 1..=SENDERS;
-    let receiver = || prop_oneof![1..=USERS, 990..1_010_u64, Just(USERS)];
+    let receiver = || prop_oneof![1..=USERS, CHUNK_EDGE, Just(USERS)];
     let deal = prop_oneof![
         5 => (sender(), receiver()).prop_map(|(sender, to)| Deal::Single(sender, to)),
         2 => (sender(), receiver(), 1..=MAX_LISTED as u64)

@@ -1,4 +1,4 @@
-//! The contract of the two stores. RocksDB and the in-memory twin both keep it (`tests/contract.rs` runs the same tests over
+//! The contract of the two stores. RocksDB and the in-memory twin both keep it (`tests/contract/` runs the same tests over
 //! both), so everything above is tested without RocksDB too.
 
 use std::path::Path;

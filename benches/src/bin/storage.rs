@@ -205,10 +205,7 @@ fn live(args: &LifeArgs) -> Result<()> {
         quick,
         json,
     } = args.common;
-    let directory = tempfile::Builder::new()
-        .prefix("waybill-life-")
-        .tempdir_in(data)
-        .doing(format!("making a directory in {}", data.display()))?;
+    let directory = directory("waybill-life-", data)?;
     let options = life::Options {
         messages: if quick {
             args.messages.min(QUICK_MESSAGES)
@@ -223,10 +220,7 @@ fn live(args: &LifeArgs) -> Result<()> {
         kills: args.kills,
         seconds_to_kill: if quick { 0.5 } else { args.seconds_to_kill },
         data: directory.path().join("data"),
-        config: LogConfig {
-            memory_mib: args.memory_mib,
-            ..LogConfig::default()
-        },
+        config: with_memory(args.memory_mib),
     };
     let recording = Recording::begin("storage life", directory.path(), calibration_time(quick))?;
     let life = life::run(&options)?;
@@ -241,6 +235,22 @@ fn live(args: &LifeArgs) -> Result<()> {
     }
     let report = life::report::Report { manifest, life };
     print(&report, &report.markdown(), json)
+}
+
+/// A directory of its own in `data`, which goes when it is dropped.
+fn directory(prefix: &str, data: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(data)
+        .doing(format!("making a directory in {}", data.display()))
+}
+
+/// The engine's configuration with this memory budget.
+fn with_memory(memory_mib: usize) -> LogConfig {
+    LogConfig {
+        memory_mib,
+        ..LogConfig::default()
+    }
 }
 
 /// What `fanout` gives.
@@ -259,18 +269,12 @@ fn fan_out(args: &FanoutArgs) -> Result<()> {
         quick,
         json,
     } = args.common;
-    let directory = tempfile::Builder::new()
-        .prefix("waybill-fanout-")
-        .tempdir_in(data)
-        .doing(format!("making a directory in {}", data.display()))?;
+    let directory = directory("waybill-fanout-", data)?;
     let options = fanout::Options {
         users: if quick { users.min(QUICK_USERS) } else { users },
         seed,
         data: directory.path().join("data"),
-        config: LogConfig {
-            memory_mib: args.memory_mib,
-            ..LogConfig::default()
-        },
+        config: with_memory(args.memory_mib),
     };
     let recording = Recording::begin("storage fanout", directory.path(), calibration_time(quick))?;
     let fanout = fanout::run(&options)?;
@@ -287,16 +291,12 @@ fn victim(args: &VictimArgs) -> Result<()> {
         Corpus::new(args.seed, args.users),
         args.pool.min(POOL_SIZE),
     ));
-    let config = LogConfig {
-        memory_mib: args.memory_mib,
-        ..LogConfig::default()
-    };
     restart::write_until_killed(
         Path::new(&args.data),
         args.from,
         &pool,
         args.in_flight,
-        config,
+        with_memory(args.memory_mib),
     )
 }
 

@@ -76,20 +76,10 @@ impl Service {
             }
             None => self.begin_audience(principal, surface, name, hash).await?,
         };
-        let mut line = part.line;
-        for users in part.users.chunks(MAX_FILLED) {
-            let ask = Ask::FillAudience {
-                audience,
-                line,
-                users: self.references(users)?,
-                opening: Opening(random::bytes()?),
-            };
-            self.ask(principal.number, surface, ask).await?;
-            line += users.len() as u64;
-        }
+        self.fill(principal, surface, audience, part.line, &part.users)
+            .await?;
         if part.last {
-            let ask = Ask::CommitAudience { audience };
-            self.ask(principal.number, surface, ask).await?;
+            self.commit_audience(principal, surface, audience).await?;
         }
         let row = self.0.reader.audience(audience).map_err(unreadable)?;
         row.map(|row| view(audience, &row))
@@ -114,6 +104,52 @@ impl Service {
             Outcome::Audience { audience } => Ok(audience),
             _ => Err(Error::of(Kind::Internal)),
         }
+    }
+
+    async fn fill(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        audience: AudienceNo,
+        mut line: u64,
+        users: &[String],
+    ) -> Result<(), Error> {
+        for users in users.chunks(MAX_FILLED) {
+            let ask = Ask::FillAudience {
+                audience,
+                line,
+                users: self.references(users)?,
+                opening: Opening(random::bytes()?),
+            };
+            self.ask(principal.number, surface, ask).await?;
+            line += users.len() as u64;
+        }
+        Ok(())
+    }
+
+    async fn commit_audience(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        audience: AudienceNo,
+    ) -> Result<(), Error> {
+        let ask = Ask::CommitAudience { audience };
+        self.ask(principal.number, surface, ask).await.map(drop)
+    }
+
+    /// A list too long for one record, as a complete audience that no name stands for.
+    pub(super) async fn unnamed_audience(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        users: &[String],
+    ) -> Result<AudienceNo, Error> {
+        let nobodys = random::bytes::<16>()?;
+        let hash = self.0.hash_key.hash(Domain::Audience, &[&nobodys]);
+        let audience = self.begin_audience(principal, surface, "", hash).await?;
+        self.fill(principal, surface, audience, 0, users).await?;
+        self.commit_audience(principal, surface, audience).await?;
+        Ok(audience)
     }
 
     /// How an audience is: the generation asked for, else the newest complete one.

@@ -235,14 +235,9 @@ impl Service {
         named: Named<'_>,
         up_to: ConversationSeq,
     ) -> Result<(ConversationSeq, u64), Error> {
-        let (owner, conversation) = self.find_conversation(principal, user, named)?;
         loop {
-            let ask = Ask::Tend {
-                user: owner,
-                conversation,
-                deed: Deed::Read { up_to },
-            };
-            match self.ask(principal.number, surface, ask).await? {
+            let deed = Deed::Read { up_to };
+            match self.tend(principal, surface, user, named, deed).await? {
                 // It stops where it has passed very many removed messages, and goes on from there.
                 Outcome::Read { up_to: read, .. } if read < up_to => {}
                 Outcome::Read { up_to, unread } => return Ok((up_to, unread)),
@@ -268,7 +263,9 @@ impl Service {
             receive_option: change.receive_option,
             hidden: change.hidden,
         };
-        self.tend(principal, surface, user, named, deed).await
+        self.tend(principal, surface, user, named, deed)
+            .await
+            .map(drop)
     }
 
     /// Deletes messages of a conversation for `user` alone.
@@ -284,7 +281,9 @@ impl Service {
         messages: Vec<ConversationSeq>,
     ) -> Result<(), Error> {
         let deed = Deed::Remove { messages };
-        self.tend(principal, surface, user, named, deed).await
+        self.tend(principal, surface, user, named, deed)
+            .await
+            .map(drop)
     }
 
     /// Deletes everything up to a place of a conversation for `user` alone.
@@ -300,7 +299,9 @@ impl Service {
         up_to: ConversationSeq,
     ) -> Result<(), Error> {
         let deed = Deed::Clear { up_to };
-        self.tend(principal, surface, user, named, deed).await
+        self.tend(principal, surface, user, named, deed)
+            .await
+            .map(drop)
     }
 
     async fn tend(
@@ -310,14 +311,14 @@ impl Service {
         user: &str,
         named: Named<'_>,
         deed: Deed,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         let (user, conversation) = self.find_conversation(principal, user, named)?;
         let ask = Ask::Tend {
             user,
             conversation,
             deed,
         };
-        self.ask(principal.number, surface, ask).await.map(drop)
+        self.ask(principal.number, surface, ask).await
     }
 
     fn find_conversation(

@@ -98,18 +98,7 @@ impl Service {
         surface: Surface,
         outgoing: Outgoing<'_>,
     ) -> Result<Prepared, Error> {
-        let sender = if outgoing.sender.is_empty() {
-            principal.user.as_str()
-        } else {
-            outgoing.sender
-        };
-        may_send(principal, sender, outgoing.kind)?;
-        self.check_texts(&outgoing)?;
-        let key = if outgoing.key.is_empty() {
-            outgoing.client_msg_id
-        } else {
-            outgoing.key
-        };
+        let (sender, key) = self.checked(principal, &outgoing)?;
         let send = Send {
             sender: self.user_ref("/sender", sender)?,
             receiver: self.user_ref("/to/user", outgoing.receiver)?,
@@ -146,18 +135,7 @@ impl Service {
         outgoing: Outgoing<'_>,
         about: &str,
     ) -> Result<Post, Error> {
-        let sender = if outgoing.sender.is_empty() {
-            principal.user.as_str()
-        } else {
-            outgoing.sender
-        };
-        may_send(principal, sender, outgoing.kind)?;
-        self.check_texts(&outgoing)?;
-        let key = if outgoing.key.is_empty() {
-            outgoing.client_msg_id
-        } else {
-            outgoing.key
-        };
+        let (sender, key) = self.checked(principal, &outgoing)?;
         let digest = self.digest(sender, &outgoing);
         let prefix = || self.0.hash_key.dedup_prefix(sender, key);
         Ok(Post {
@@ -171,6 +149,19 @@ impl Service {
             digest: self.post_digest(&digest, about),
             body: Body::Message(message(&outgoing, "", key)).seal(Opening(random::bytes()?)),
         })
+    }
+
+    /// The sender and the key of what this caller may send; the key is empty for none.
+    fn checked<'a>(
+        &self,
+        principal: &'a Principal,
+        outgoing: &Outgoing<'a>,
+    ) -> Result<(&'a str, &'a str), Error> {
+        let first = |one: &'a str, other: &'a str| if one.is_empty() { other } else { one };
+        let sender = first(outgoing.sender, &principal.user);
+        may_send(principal, sender, outgoing.kind)?;
+        self.check_texts(outgoing)?;
+        Ok((sender, first(outgoing.key, outgoing.client_msg_id)))
     }
 
     /// Has it sent.

@@ -1,12 +1,9 @@
 //! Messages to many: to a list, to a named audience, to everybody; what became of each receiver; recall.
 
-use serde::Serialize;
-use waybill_core::body::Body;
-use waybill_core::command::{Ask, Post, To};
+use waybill_core::command::{Ask, Post, To, UserRef};
 use waybill_core::fact::{Fact, MessagePosted};
-use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, Digest, Opening, Position, Seq, Time, UserNo};
-use waybill_core::limits::{MAX_FILLED, MAX_LISTED};
+use waybill_core::id::{AudienceNo, Digest, Position, Seq, Time, UserNo};
+use waybill_core::limits::MAX_LISTED;
 use waybill_core::message_id::TASK_ORDINAL;
 use waybill_core::outcome::Outcome;
 use waybill_core::record::Surface;
@@ -16,7 +13,6 @@ use super::pull::Names;
 use super::{Outgoing, Service, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
-use crate::random;
 
 /// Who a task goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,19 +82,16 @@ pub struct TaskView {
 }
 
 /// One receiver of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskReceiverView {
     /// Who.
     pub user: String,
     /// How the message stands with them.
     pub state: &'static str,
-    /// The server's id of this receiver's message.
-    #[serde(rename = "serverMsgID", skip_serializing_if = "String::is_empty")]
+    /// The server's id of this receiver's message; empty until it is in their log.
     pub server_msg_id: String,
     /// Its place in their log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seq: Option<u64>,
+    pub seq: Option<Seq>,
 }
 
 /// Some receivers of a task.
@@ -148,7 +141,7 @@ impl Service {
                 if let Some(taken) = self.taken_before(principal, surface, &post).await? {
                     return Ok(taken);
                 }
-                post.to = To::Audience(self.audience_of(principal, surface, &users).await?);
+                post.to = To::Audience(self.unnamed_audience(principal, surface, &users).await?);
             }
             (None, TaskTo::Audience(name)) => post.to = To::Audience(self.audience_no(&name)?),
             (None, TaskTo::Seen) => post.to = To::Seen,
@@ -241,45 +234,7 @@ impl Service {
         }
     }
 
-    /// A list too long for one record, as an audience without a name.
-    async fn audience_of(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        users: &[String],
-    ) -> Result<AudienceNo, Error> {
-        let name = random::bytes::<16>()?;
-        let name = self.0.hash_key.hash(Domain::Audience, &[&name]);
-        let body = Body::Audience {
-            name: String::new(),
-        };
-        let ask = Ask::BeginAudience {
-            name,
-            body: body.seal(Opening(random::bytes()?)),
-        };
-        let Outcome::Audience { audience } = self.ask(principal.number, surface, ask).await? else {
-            return Err(Error::of(Kind::Internal));
-        };
-        let mut line = 0;
-        for part in users.chunks(MAX_FILLED) {
-            let ask = Ask::FillAudience {
-                audience,
-                line,
-                users: self.references(part)?,
-                opening: Opening(random::bytes()?),
-            };
-            self.ask(principal.number, surface, ask).await?;
-            line += part.len() as u64;
-        }
-        let ask = Ask::CommitAudience { audience };
-        self.ask(principal.number, surface, ask).await?;
-        Ok(audience)
-    }
-
-    pub(super) fn references(
-        &self,
-        users: &[String],
-    ) -> Result<Vec<waybill_core::command::UserRef>, Error> {
+    pub(super) fn references(&self, users: &[String]) -> Result<Vec<UserRef>, Error> {
         users
             .iter()
             .map(|user| self.user_ref("/to/users", user))
@@ -312,12 +267,12 @@ impl Service {
         let position = self.task_position(task).map_err(unknown_task)?;
         let task = task.to_lowercase();
         self.read(move |this| {
-            let Some((record, posted)) = this.posted(position)? else {
+            let Some((time, posted)) = this.posted(position)? else {
                 return Ok(None);
             };
             Ok(Some(TaskView {
                 task,
-                time: record,
+                time,
                 sender: Names::default().find(this, posted.sender)?,
                 content_type: posted.content_type,
                 progress: this.0.reader.progress(position, &posted)?,
@@ -376,7 +331,7 @@ impl Service {
                             Some(_) => this.posted_id(position, status.user).unwrap_or_default(),
                             None => String::new(),
                         },
-                        seq: status.seq.map(|seq| seq.0),
+                        seq: status.seq,
                     });
                 }
                 // Names of a page are let go with it: a task may have very many receivers.

@@ -35,6 +35,10 @@ async fn ask(server: &Running, method: &str, token: &str, path: &str, body: Valu
     answer.json()
 }
 
+async fn get(server: &Running, token: &str, path: &str) -> Value {
+    ask(server, "GET", token, path, Value::Null).await
+}
+
 fn texts(page: &Value) -> Vec<String> {
     let messages = page["messages"].as_array().unwrap().iter();
     let text = |message: &Value| {
@@ -53,14 +57,7 @@ async fn notices_gather_in_one_session_that_counts_right() {
     for (of_type, text) in [(1, "one"), (2, "two"), (1, "three")] {
         notify(&server, "ann", of_type, text).await;
     }
-    let list = ask(
-        &server,
-        "GET",
-        &ann,
-        "/v1/users/ann/conversations",
-        Value::Null,
-    )
-    .await;
+    let list = get(&server, &ann, "/v1/users/ann/conversations").await;
     assert_eq!(list["unread"], 3);
     let session = &list["conversations"][0];
     assert_eq!(
@@ -76,7 +73,7 @@ async fn notices_gather_in_one_session_that_counts_right() {
     assert_eq!(session["latest"]["content"]["notificationName"], "name 1");
 
     let path = format!("/v1/users/ann/conversations/{SESSION}");
-    let one = ask(&server, "GET", &ann, &path, Value::Null).await;
+    let one = get(&server, &ann, &path).await;
     assert_eq!(one["unreadByType"], json!({ "1": 2, "2": 1 }));
     let read = format!("{path}/read");
     let answer = ask(&server, "PUT", &ann, &read, json!({ "conversationSeq": 2 })).await;
@@ -84,7 +81,7 @@ async fn notices_gather_in_one_session_that_counts_right() {
     // Backwards is no reading.
     let answer = ask(&server, "PUT", &ann, &read, json!({ "conversationSeq": 1 })).await;
     assert_eq!(answer, json!({ "conversationSeq": 2, "unread": 1 }));
-    let one = ask(&server, "GET", &ann, &path, Value::Null).await;
+    let one = get(&server, &ann, &path).await;
     assert_eq!(one["unreadByType"], json!({ "1": 1 }));
     // It is in the log, for the user's other devices.
     let log = server.log_of("ann").await;
@@ -104,19 +101,19 @@ async fn history_goes_both_ways_and_by_type() {
         notify(&server, "ann", 1 + number % 2, &format!("n{number}")).await;
     }
     let path = |query: &str| format!("/v1/users/ann/conversations/{SESSION}/messages?{query}");
-    let page = ask(&server, "GET", &ann, &path("limit=3"), Value::Null).await;
+    let page = get(&server, &ann, &path("limit=3")).await;
     assert_eq!(
         (texts(&page), &page["next"]),
         (vec!["n7".into(), "n6".into(), "n5".into()], &json!(5))
     );
-    let page = ask(&server, "GET", &ann, &path("limit=9&before=5"), Value::Null).await;
+    let page = get(&server, &ann, &path("limit=9&before=5")).await;
     assert_eq!((texts(&page).len(), page.get("next")), (4, None));
-    let page = ask(&server, "GET", &ann, &path("limit=2&after=2"), Value::Null).await;
+    let page = get(&server, &ann, &path("limit=2&after=2")).await;
     assert_eq!(
         (texts(&page), &page["next"]),
         (vec!["n3".into(), "n4".into()], &json!(4))
     );
-    let page = ask(&server, "GET", &ann, &path("type=1"), Value::Null).await;
+    let page = get(&server, &ann, &path("type=1")).await;
     assert_eq!(texts(&page), ["n6", "n4", "n2"]);
     let both = server.v1("GET", &path("before=5&after=1"), &ann, "").await;
     assert_eq!(
@@ -137,14 +134,7 @@ async fn a_user_deletes_hides_pins_and_mutes_for_himself() {
     }
     notify(&server, "bob", 1, "notice").await;
     let chat = "/v1/users/bob/conversations/single:ann";
-    let list = ask(
-        &server,
-        "GET",
-        &bob,
-        "/v1/users/bob/conversations",
-        Value::Null,
-    )
-    .await;
+    let list = get(&server, &bob, "/v1/users/bob/conversations").await;
     assert_eq!(list["unread"], 4);
     // Pinned comes first; hidden is gone until the next message.
     let pinned = ask(
@@ -159,43 +149,22 @@ async fn a_user_deletes_hides_pins_and_mutes_for_himself() {
         (&pinned["pinned"], &pinned["receiveOption"]),
         (&json!(true), &json!(2))
     );
-    let list = ask(
-        &server,
-        "GET",
-        &bob,
-        "/v1/users/bob/conversations?limit=1",
-        Value::Null,
-    )
-    .await;
+    let list = get(&server, &bob, "/v1/users/bob/conversations?limit=1").await;
     assert_eq!(list["conversations"][0]["conversation"]["peer"], "ann");
     let next = format!(
         "/v1/users/bob/conversations?cursor={}",
         list["cursor"].as_str().unwrap()
     );
-    let list = ask(&server, "GET", &bob, &next, Value::Null).await;
+    let list = get(&server, &bob, &next).await;
     assert_eq!(
         list["conversations"][0]["conversation"]["kind"],
         "notification"
     );
     assert_eq!(list.get("cursor"), None);
     ask(&server, "PATCH", &bob, chat, json!({ "hidden": true })).await;
-    let list = ask(
-        &server,
-        "GET",
-        &bob,
-        "/v1/users/bob/conversations",
-        Value::Null,
-    )
-    .await;
+    let list = get(&server, &bob, "/v1/users/bob/conversations").await;
     assert_eq!(list["conversations"].as_array().unwrap().len(), 1);
-    let list = ask(
-        &server,
-        "GET",
-        &bob,
-        "/v1/users/bob/conversations?hidden=true",
-        Value::Null,
-    )
-    .await;
+    let list = get(&server, &bob, "/v1/users/bob/conversations?hidden=true").await;
     assert_eq!(list["conversations"].as_array().unwrap().len(), 2);
 
     let messages = format!("{chat}/messages");
@@ -207,24 +176,22 @@ async fn a_user_deletes_hides_pins_and_mutes_for_himself() {
         json!({ "conversationSeqs": [2] }),
     )
     .await;
-    let page = ask(&server, "GET", &bob, &messages, Value::Null).await;
+    let page = get(&server, &bob, &messages).await;
     assert_eq!(texts(&page), ["three", "one"]);
-    let one = ask(&server, "GET", &bob, chat, Value::Null).await;
+    let one = get(&server, &bob, chat).await;
     assert_eq!(one["unread"], 2);
     // Her own view is as it was.
-    let hers = ask(
+    let hers = get(
         &server,
-        "GET",
         &ann,
         "/v1/users/ann/conversations/single:bob/messages",
-        Value::Null,
     )
     .await;
     assert_eq!(texts(&hers), ["three", "two", "one"]);
     ask(&server, "DELETE", &bob, &messages, json!({ "upTo": 3 })).await;
-    let page = ask(&server, "GET", &bob, &messages, Value::Null).await;
+    let page = get(&server, &bob, &messages).await;
     assert_eq!(texts(&page), [""; 0]);
-    let one = ask(&server, "GET", &bob, chat, Value::Null).await;
+    let one = get(&server, &bob, chat).await;
     assert_eq!(
         (&one["unread"], &one["read"], &one["latest"]),
         (&json!(0), &json!(3), &Value::Null)
@@ -237,7 +204,7 @@ async fn a_snapshot_goes_on_where_the_log_does() {
     let (_data, server) = start().await;
     let ann = server.token_of("ann").await;
     notify(&server, "ann", 1, "one").await;
-    let snapshot = ask(&server, "GET", &ann, "/v1/users/ann/snapshot", Value::Null).await;
+    let snapshot = get(&server, &ann, "/v1/users/ann/snapshot").await;
     assert_eq!(
         (&snapshot["seq"], &snapshot["unread"]),
         (&json!(1), &json!(1))
@@ -245,7 +212,7 @@ async fn a_snapshot_goes_on_where_the_log_does() {
     assert_eq!(snapshot["epoch"], server.log_of("ann").await["epoch"]);
     notify(&server, "ann", 1, "two").await;
     let path = format!("/v1/users/ann/log?after={}", snapshot["seq"]);
-    let page = ask(&server, "GET", &ann, &path, Value::Null).await;
+    let page = get(&server, &ann, &path).await;
     assert_eq!(page["entries"][0]["content"]["text"], "two");
     server.stop().await;
 }

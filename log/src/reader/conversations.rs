@@ -10,7 +10,8 @@ use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, MembershipRow, RemovedRow, StateExt, UserConversationRow,
+    ConversationLogRow, ConversationRow, MembershipRow, RemovedRow, Scan, StateExt,
+    UserConversationRow,
 };
 
 use super::{PAGE_BYTES, Reader, decode_body, decode_record};
@@ -323,7 +324,6 @@ impl Reader {
         of_type: Option<i32>,
     ) -> Result<Vec<(ConversationSeq, ConversationLogRow)>, StateError> {
         let place = |seq| (conversation, ConversationSeq(seq));
-        let own = |seq| (user, conversation, ConversationSeq(seq));
         let end = to.saturating_add(1);
         let count = usize::try_from(to - from + 1).unwrap_or(usize::MAX);
         let store = &self.shared.store;
@@ -334,12 +334,7 @@ impl Reader {
                 reason: "an entry below the head is missing".to_owned(),
             });
         }
-        let removed = store.range::<RemovedRow>(&own(from), &own(end), count)?;
-        let removed: Vec<u64> = removed
-            .iter()
-            .filter(|(_, row)| row.by_user)
-            .filter_map(|(key, _)| Some(u64::from_be_bytes(*key.last_chunk::<8>()?)))
-            .collect();
+        let removed = self.removed(user, conversation, (from, to), |row| row.by_user)?;
         let seqs = (from..).zip(rows);
         let seen = seqs.filter(|(seq, (_, row))| {
             of_type.is_none_or(|of_type| row.notification_type == of_type)
@@ -347,6 +342,25 @@ impl Reader {
         });
         Ok(seen
             .map(|(seq, (_, row))| (ConversationSeq(seq), row))
+            .collect())
+    }
+
+    /// Those places of a stretch, both ends included, ascending, that have such a row of `user`'s.
+    fn removed(
+        &self,
+        user: UserNo,
+        conversation: Conversation,
+        (from, to): (u64, u64),
+        wanted: impl Fn(&RemovedRow) -> bool,
+    ) -> Result<Vec<u64>, StateError> {
+        let place = |seq| (user, conversation, ConversationSeq(seq));
+        let count = usize::try_from(to - from + 1).unwrap_or(usize::MAX);
+        let store = &self.shared.store;
+        let rows = store.rows::<RemovedRow>(&place(from), &place(to.saturating_add(1)), count)?;
+        Ok(rows
+            .iter()
+            .filter(|(_, row)| wanted(row))
+            .map(|(key, _)| key.last_number())
             .collect())
     }
 
@@ -372,15 +386,10 @@ impl Reader {
                 .0
                 .min(from.saturating_add(FETCHED as u64 - 1));
             let place = |seq| (listed.conversation, ConversationSeq(seq));
-            let own = |seq| (user, listed.conversation, ConversationSeq(seq));
             let store = &self.shared.store;
             let end = to.saturating_add(1);
             let rows = store.range::<ConversationLogRow>(&place(from), &place(end), FETCHED)?;
-            let removed = store.range::<RemovedRow>(&own(from), &own(end), FETCHED)?;
-            let removed: Vec<u64> = removed
-                .iter()
-                .filter_map(|(key, _)| Some(u64::from_be_bytes(*key.last_chunk::<8>()?)))
-                .collect();
+            let removed = self.removed(user, listed.conversation, (from, to), |_| true)?;
             for (seq, (_, row)) in (from..).zip(rows) {
                 if row.counted > counted && removed.binary_search(&seq).is_err() {
                     *unread.entry(row.notification_type).or_default() += 1;

@@ -1,5 +1,5 @@
-//! From a message's position to its places: user logs and conversation logs are ordered by position, so a binary search finds
-//! an entry without an index.
+//! What `decide` and `apply` both look for. From a message's position to its places: user logs and conversation logs are ordered
+//! by position, so a binary search finds an entry without an index.
 
 use std::cmp::Ordering;
 
@@ -8,8 +8,8 @@ use crate::fact::Fact;
 use crate::id::{ConversationSeq, Position, Seq, UserNo};
 use crate::outcome::StateError;
 use crate::state::{
-    ConversationLogRow, ConversationRow, EarlyRow, FanoutChunkRow, Scan, State, StateExt,
-    UserHeadRow, UserLogRow,
+    ConversationLogRow, ConversationRow, EarlyRow, FanoutChunkRow, Running, Scan, SettingsKey,
+    SettingsRow, State, StateExt, UserHeadRow, UserLogRow,
 };
 
 /// The entry of `user` that was delivered by the record at `position`.
@@ -61,6 +61,14 @@ pub fn delivering<S: Scan>(
     let (from, to) = ((message, user), (message, UserNo(u64::MAX)));
     let chunks = state.rows::<FanoutChunkRow>(&from, &to, 1)?;
     Ok(chunks.first().map(|(_, chunk)| chunk.position))
+}
+
+/// The fan-outs under way, and the recalls of such, ascending by their messages.
+pub fn running<S: State>(state: &S) -> Result<Vec<Running>, StateError> {
+    match state.row(SettingsKey::Running)? {
+        Some(SettingsRow::Running(running)) => Ok(running),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Looks for `position` among the places `first` to `last`, both included, whose positions ascend.

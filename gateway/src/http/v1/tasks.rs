@@ -159,8 +159,29 @@ pub(super) async fn get(service: &Service, call: &Call<'_>, task: &str) -> Resul
 }
 
 #[derive(Serialize)]
+struct StandingBody<'a> {
+    user: &'a str,
+    state: &'static str,
+    #[serde(rename = "serverMsgID", skip_serializing_if = "str::is_empty")]
+    server_msg_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}
+
+impl<'a> From<&'a TaskReceiverView> for StandingBody<'a> {
+    fn from(view: &'a TaskReceiverView) -> Self {
+        Self {
+            user: &view.user,
+            state: view.state,
+            server_msg_id: &view.server_msg_id,
+            seq: view.seq.map(|seq| seq.0),
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct Receivers<'a> {
-    receivers: &'a [TaskReceiverView],
+    receivers: Vec<StandingBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
 }
@@ -182,7 +203,7 @@ pub(super) async fn receivers(service: &Service, call: &Call<'_>, task: &str) ->
         )
         .await?;
     answer(&Receivers {
-        receivers: &page.receivers,
+        receivers: page.receivers.iter().map(StandingBody::from).collect(),
         cursor: page.cursor.as_deref(),
     })
 }

@@ -92,14 +92,8 @@ pub fn posted<S: State>(
             let key = MessagePosted::dedup(key, message.kind, receiver);
             state.append(key, &DedupRow { position });
         }
-        let newcomer = Newcomer {
-            conversation: message.kind.between(message.sender, receiver),
-            sender: message.sender,
-            receiver,
-            notification_type: message.notification_type,
-            options_off: message.options_off,
-            is_new: new.next_if(|new| usize::from(**new) == place).is_some(),
-        };
+        let is_new = new.next_if(|new| usize::from(**new) == place).is_some();
+        let newcomer = Newcomer::of_posted(message, receiver, is_new);
         let (_, sent) = newcomer.enter(state, &passage)?;
         applied.add(sent);
     }
@@ -128,6 +122,18 @@ pub struct Newcomer {
 }
 
 impl Newcomer {
+    /// A message to many, as one of its receivers gets it.
+    pub fn of_posted(posted: &MessagePosted, receiver: UserNo, is_new: bool) -> Self {
+        Self {
+            conversation: posted.kind.between(posted.sender, receiver),
+            sender: posted.sender,
+            receiver,
+            notification_type: posted.notification_type,
+            options_off: posted.options_off,
+            is_new,
+        }
+    }
+
     /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place.
     pub fn enter<S: State>(
         &self,

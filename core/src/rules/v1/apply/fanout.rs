@@ -1,6 +1,6 @@
 //! `apply` for fan-outs.
 
-use super::super::search::present;
+use super::super::search::{present, running};
 use super::deliver::{Newcomer, Passage};
 use crate::fact::{Fact, MessagePosted, unpack_users};
 use crate::hash;
@@ -43,7 +43,8 @@ impl Chunk<'_> {
         let mut delivered = Vec::with_capacity(self.receivers.len());
         let mut last = None;
         for receiver in unpack_users(self.receivers) {
-            let newcomer = newcomer(posted, receiver);
+            // Whom the server had not seen is in no fan-out: it goes to those who were seen before it began.
+            let newcomer = Newcomer::of_posted(posted, receiver, false);
             let (_, sent) = newcomer.enter(state, &passage)?;
             delivered.extend(sent.seq.map(|seq| Delivered {
                 user: receiver,
@@ -73,17 +74,6 @@ impl Chunk<'_> {
     }
 }
 
-fn newcomer(posted: &MessagePosted, receiver: UserNo) -> Newcomer {
-    Newcomer {
-        conversation: posted.kind.between(posted.sender, receiver),
-        sender: posted.sender,
-        receiver,
-        notification_type: posted.notification_type,
-        options_off: posted.options_off,
-        is_new: false,
-    }
-}
-
 /// The record of the message that another delivers, with its leaf.
 fn message<S: State>(
     state: &S,
@@ -108,13 +98,6 @@ fn no_message(position: Position) -> StateError {
 
 fn row<S: State>(state: &S, message: Position) -> Result<FanoutRow, StateError> {
     present(state.row(message)?, Family::Fanouts.name())
-}
-
-fn running<S: State>(state: &S) -> Result<Vec<Running>, StateError> {
-    match state.row(SettingsKey::Running)? {
-        Some(SettingsRow::Running(running)) => Ok(running),
-        _ => Ok(Vec::new()),
-    }
 }
 
 /// A message that is to be fanned out.

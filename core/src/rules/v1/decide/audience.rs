@@ -1,5 +1,7 @@
 //! `decide` for audiences: lists of users that are sent to again and again, filled piece by piece.
 
+use std::borrow::Cow;
+
 use super::super::counted_on;
 use super::super::limits::MAX_FILLED;
 use super::bare;
@@ -14,7 +16,6 @@ use crate::rules::{Decision, Draft, Reply};
 use crate::state::{
     AudienceMemberRow, AudienceRow, Family, Scan, SettingsKey, SettingsRow, StateExt,
 };
-use std::borrow::Cow;
 
 pub fn begin<'a, S: Scan>(
     state: &S,

@@ -1,7 +1,7 @@
 //! `decide` for fan-outs: the next chunk, what is owed before a later message, the steps of a recall.
 
 use super::super::limits::{MAX_CHUNK, MAX_RECALLED};
-use super::super::search::{delivering, present};
+use super::super::search::{delivering, present, running};
 use super::bare;
 use super::recall::Recalled;
 use crate::conversation::Conversation;
@@ -10,17 +10,8 @@ use crate::id::{Position, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
 use crate::state::{
-    AudienceMemberRow, EarlyRow, Family, FanoutRow, RegistrationRow, Running, Scan, SettingsKey,
-    SettingsRow, StateExt,
+    AudienceMemberRow, EarlyRow, Family, FanoutRow, RegistrationRow, Running, Scan, StateExt,
 };
-
-/// The fan-outs under way.
-pub fn running<S: Scan>(state: &S) -> Result<Vec<Running>, StateError> {
-    match state.row(SettingsKey::Running)? {
-        Some(SettingsRow::Running(running)) => Ok(running),
-        _ => Ok(Vec::new()),
-    }
-}
 
 /// A message that is fanned out, as its record and its row have it.
 pub struct Fanned {

@@ -1,9 +1,9 @@
 //! `decide` for recalls.
 
 use super::super::limits::MAX_RUNNING;
-use super::super::search::{self, delivering};
+use super::super::search::{self, delivering, running};
 use super::bare;
-use super::fanout::{Fanned, running};
+use super::fanout::Fanned;
 use crate::conversation::Conversation;
 use crate::fact::{Fact, MessagePosted, Options, RecalledPlace};
 use crate::id::{Position, UserNo};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::super::limits::{MAX_LISTED, MAX_RUNNING};
-use super::super::search;
+use super::super::search::{self, running};
 use super::bare;
-use super::fanout::{owed, running};
+use super::fanout::owed;
 use super::users::{Users, has_devices, policy_in_force};
 use crate::command::{Post, Send, To, UserRef};
 use crate::fact::{Audience, Fact, MessagePosted, MessageSent, pack_users};

@@ -239,11 +239,9 @@ impl<S: Scan> Tended<'_, S> {
                 MAX_PASSED,
             )?;
             if rows.len() == MAX_PASSED
-                && let Some(seq) = rows
-                    .last()
-                    .and_then(|(key, _)| key.as_slice().last_chunk::<8>())
+                && let Some((key, _)) = rows.last()
             {
-                read = ConversationSeq(u64::from_be_bytes(*seq));
+                read = ConversationSeq(key.last_number());
             }
             let passed = rows.iter().filter(|(_, row)| row.counted).count() as u64;
             removed = self.membership.removed.saturating_sub(passed);
