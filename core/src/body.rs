@@ -38,6 +38,26 @@ pub enum Body {
         /// As the caller wrote them.
         ids: Vec<String>,
     },
+    /// Of `MessageChanged` and `FanoutChanged`: what the message says from now on, or what is shown with it.
+    Change(Change),
+}
+
+/// A change of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// The new `content` object, byte for byte.
+    Content(String),
+    /// The new business status line; an empty text takes it away.
+    StatusLine(StatusLine),
+}
+
+/// What a business system says of the business behind a notice ("approved").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusLine {
+    /// Shown text.
+    pub text: String,
+    /// Shown colour, as `#rrggbb`, or empty.
+    pub color: String,
 }
 
 /// What a registration says of a user.

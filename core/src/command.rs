@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Body, SealedBody};
 use crate::conversation::Conversation;
 pub use crate::fact::ConversationKind;
-use crate::fact::{Options, Revoked};
+use crate::fact::{Options, Part, Revoked, Terms};
 use crate::id::{
     AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
     UserNo,
@@ -150,6 +150,27 @@ pub enum Ask {
         /// The first user number that was not looked at yet, as far as the caller knows.
         from: UserNo,
     },
+    /// Withdraw a message whose time is over.
+    Expire {
+        /// Its record.
+        message: Position,
+    },
+    /// Begin to fan out a message that waited for its time.
+    Release {
+        /// Its record.
+        message: Position,
+    },
+    /// Change a message that was sent.
+    Change {
+        /// Its record.
+        message: Position,
+        /// For whom; for all receivers when nobody is named.
+        receiver: Option<UserNo>,
+        /// What of it.
+        part: Part,
+        /// The change.
+        body: SealedBody,
+    },
 }
 
 /// Whether a user who was never seen is taken in.
@@ -204,6 +225,8 @@ pub struct Send {
     pub key: Option<KeyedHash>,
     /// Digest of the caller's request.
     pub digest: Digest,
+    /// Its terms, if it has any; a message to one receiver does not wait.
+    pub terms: Option<Terms>,
     /// The message.
     pub body: SealedBody,
 }
@@ -227,6 +250,8 @@ pub struct Post {
     pub key: Option<[u8; 8]>,
     /// Digest of the caller's request, without its receivers.
     pub digest: Digest,
+    /// Its terms, if it has any; a message to a list does not wait.
+    pub terms: Option<Terms>,
     /// The message.
     pub body: SealedBody,
 }

@@ -129,10 +129,12 @@ pub enum Fact {
         /// How many of the counted messages above `read` are not there any more for this user.
         removed: u64,
     },
-    /// A message was recalled, from all its receivers or from some. No body.
+    /// A message was withdrawn, from all its receivers or from some. No body.
     MessageRecalled {
         /// Its record.
         message: Position,
+        /// For what reason.
+        why: Withdrawal,
         /// Whether its sender gets an entry too.
         echo: bool,
         /// From where, ascending by conversation.
@@ -152,10 +154,12 @@ pub enum Fact {
         /// Whether these got it before their turn, because a later message of their conversations must not overtake it.
         early: bool,
     },
-    /// A message that is fanned out was recalled: nobody gets it any more, and those who have it will be told. No body.
+    /// A message that is fanned out was withdrawn: nobody gets it any more, and those who have it will be told. No body.
     FanoutRecalled {
         /// The message's record.
         message: Position,
+        /// For what reason.
+        why: Withdrawal,
     },
     /// An audience begins, with no members. Body: its name.
     AudienceBegun {
@@ -185,6 +189,82 @@ pub enum Fact {
         /// Which.
         audience: AudienceNo,
     },
+    /// A message that waited for its time begins to be fanned out. No body.
+    FanoutReleased {
+        /// The message's record.
+        message: Position,
+    },
+    /// A message was changed for all its receivers or for some. Body: the change.
+    MessageChanged {
+        /// Its record.
+        message: Position,
+        /// What of it.
+        part: Part,
+        /// Whether its sender gets an entry too.
+        echo: bool,
+        /// For whom, ascending by conversation.
+        places: Vec<ChangedPlace>,
+    },
+    /// A message that is fanned out was changed: those who have it will be told. Body: the change.
+    FanoutChanged {
+        /// The message's record.
+        message: Position,
+        /// What of it.
+        part: Part,
+    },
+    /// Some of those who have a message that was fanned out are told that it was changed. No body.
+    ChangeTold {
+        /// The message's record.
+        message: Position,
+        /// The `FanoutChanged` record.
+        change: Position,
+        /// Whom, ascending by conversation.
+        places: Vec<ChangedPlace>,
+        /// The first user number not looked at yet, 0 when all were.
+        next: UserNo,
+    },
+}
+
+/// Why a message is withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Withdrawal {
+    /// Somebody recalled it.
+    Recalled,
+    /// A later message of the same collapse key took its place.
+    Superseded,
+    /// Its time was over.
+    Expired,
+}
+
+/// What of a message is changed after it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// What it says.
+    Content,
+    /// The business status line shown with it.
+    StatusLine,
+}
+
+/// Where a message is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedPlace {
+    /// In which conversation it is.
+    pub conversation: Conversation,
+    /// Its place there.
+    pub conversation_seq: ConversationSeq,
+    /// The receiver.
+    pub receiver: UserNo,
+}
+
+/// When a message may be delivered and how long it counts, where the caller said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Keyed hash of (sender, collapse key): a later message with it takes this one's place in the receiver's conversation.
+    pub collapse: Option<[u8; 8]>,
+    /// When the message is withdrawn.
+    pub expires: Option<Time>,
+    /// Before when it is delivered to nobody; only of a message that is fanned out.
+    pub not_before: Option<Time>,
 }
 
 /// Where a message is recalled from.
@@ -250,6 +330,8 @@ pub struct MessagePosted {
     pub digest: Digest,
     /// Who gets it.
     pub audience: Audience,
+    /// Its terms, if it has any.
+    pub terms: Option<Terms>,
 }
 
 /// Who gets a message to several users.
@@ -361,6 +443,16 @@ pub fn unpack_users(packed: &[u64]) -> impl Iterator<Item = UserNo> + '_ {
 }
 
 impl Fact {
+    /// The terms of a message that has some.
+    #[must_use]
+    pub fn terms(&self) -> Option<Terms> {
+        match self {
+            Self::MessageSent(message) => message.terms,
+            Self::MessagePosted(message) => message.terms,
+            _ => None,
+        }
+    }
+
     /// Whether a record with this fact commits to a body.
     #[must_use]
     pub fn has_body(&self) -> bool {
@@ -373,6 +465,8 @@ impl Fact {
                 | Self::MessagePosted(_)
                 | Self::AudienceBegun { .. }
                 | Self::ReceiversRefused { .. }
+                | Self::MessageChanged { .. }
+                | Self::FanoutChanged { .. }
         )
     }
 }
@@ -409,6 +503,8 @@ pub struct MessageSent {
     pub key: Option<KeyedHash>,
     /// Digest of the caller's request.
     pub digest: Digest,
+    /// Its terms, if it has any.
+    pub terms: Option<Terms>,
 }
 
 /// A set of message options, as bits. On the wire of OpenIM an absent option is on, so the set holds those that are off.

@@ -41,6 +41,13 @@ pub enum Outcome {
         /// From how many receivers, this time. Of a message that is fanned out: none yet, they follow.
         receivers: u32,
     },
+    /// A message was changed.
+    Changed {
+        /// The change's record.
+        position: Position,
+        /// For how many receivers at once. Of a message that is fanned out: none yet, they follow.
+        receivers: u32,
+    },
     /// A message to several is in the ledger, and will be in the logs of all its receivers.
     Begun {
         /// Its record.
@@ -157,6 +164,15 @@ pub enum Refusal {
     /// As many fan-outs are running as may run at once.
     #[error("too many messages to many receivers are on their way")]
     TooManyRunning,
+    /// The time at which the message was to be withdrawn has passed.
+    #[error("the message's time is over already")]
+    Expired,
+    /// The message was to wait longer than a message may, or until after its own end.
+    #[error("the message was to wait too long")]
+    TooFarAhead,
+    /// The message was recalled, superseded or has expired.
+    #[error("the message was withdrawn")]
+    Withdrawn,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

@@ -171,7 +171,7 @@ pub fn take<S: Scan>(
         delivered: Vec::new(),
     };
     let decision = match (rules_in_force(state, &command.ask)?, tail.position) {
-        (1, _) => v1::decide(state, tail, &command.ask)?,
+        (1, _) => v1::decide(state, tail, time, &command.ask)?,
         (_, Position(0)) => Decision::Refused(match &command.ask {
             Ask::Found { .. } => Refusal::BadRules,
             _ => Refusal::NotFounded,

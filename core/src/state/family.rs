@@ -58,6 +58,12 @@ pub enum Family {
     AudienceMembers,
     /// Audience number, position → a record of refused lines.
     Refused,
+    /// Due time, message → that something is to happen to it then.
+    Timers,
+    /// Conversation, hash of a collapse key → the newest message with it.
+    Collapses,
+    /// Conversation, conversation seq → the records that changed the message.
+    Changes,
 }
 
 /// Where the rows of a family come from.
@@ -107,7 +113,7 @@ use Writing::{Appended, Updated};
 macro_rules! families {
     ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $scanned:literal, $erased:literal, $key:literal, $value:literal),)*) => {
         /// Every family of the views, in the order of their numbers.
-        pub const FAMILIES: [FamilyInfo; 27] = [$(FamilyInfo {
+        pub const FAMILIES: [FamilyInfo; 30] = [$(FamilyInfo {
             family: Family::$family, name: $name, contents: $contents, writing: $writing, cached: $cached,
             scanned: $scanned, erased_by: $erased, key: $key, value: $value,
         }),*];
@@ -142,6 +148,9 @@ families! {
     (AudienceNames, "audience_names", Folded, Updated, false, false, "never", "keyed hash of the name 16", "audience number"),
     (AudienceMembers, "audience_members", Folded, Appended, false, true, "never", "audience number u64, user number u64", "position"),
     (Refused, "refused", Folded, Appended, false, false, "never", "audience number u64, position u64", "position, count"),
+    (Timers, "timers", Folded, Appended, false, true, "when it was met", "time u64, position u64", "position, what is due"),
+    (Collapses, "collapses", Folded, Updated, false, false, "never", "conversation 17, hash of the key 8", "conversation seq"),
+    (Changes, "changes", Folded, Updated, false, false, "never", "conversation 17, conversation seq u64", "last change of the content, of the status line"),
 }
 
 impl Family {

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use super::row::Table;
 use crate::conversation::Conversation;
 use crate::id::{
-    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, UserNo,
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo,
 };
 
 /// Longest key of any family.
@@ -185,6 +185,18 @@ impl RowKey for (AudienceNo, Position) {
 impl RowKey for (Position, UserNo) {
     fn key(&self) -> Key {
         Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (Time, Position) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (Conversation, [u8; 8]) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.key(), &self.1])
     }
 }
 

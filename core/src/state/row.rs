@@ -9,7 +9,7 @@ use super::key::RowKey;
 use crate::body::Profile;
 use crate::codec;
 use crate::conversation::Conversation;
-use crate::fact::ConversationKind;
+use crate::fact::{ConversationKind, Part, Withdrawal};
 use crate::id::{
     AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq, Time,
     UserNo,
@@ -85,7 +85,7 @@ pub enum SettingsRow {
     Policy(Policy),
     /// The last user number given.
     Users(UserNo),
-    /// The fan-outs under way, and recalls of such; ascending by position, at most
+    /// The fan-outs under way, and withdrawals and changes of such; ascending by `since`, at most
     /// [`MAX_RUNNING`](crate::limits::MAX_RUNNING).
     Running(Vec<Running>),
     /// The last audience number given.
@@ -101,8 +101,27 @@ pub struct Running {
     pub sender: UserNo,
     /// In which kind of conversation its receivers get it.
     pub kind: ConversationKind,
-    /// Whether they are told that it was recalled; else they get it.
-    pub recall: bool,
+    /// The record since which it runs: the message's own, or the one that released it. Receivers get the messages of one sender
+    /// in the order of these.
+    pub since: Position,
+    /// What its receivers are served.
+    pub errand: Errand,
+}
+
+/// What the receivers of a message that is fanned out are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Errand {
+    /// They get it.
+    Deliver,
+    /// They are told that it was withdrawn.
+    Withdraw(Withdrawal),
+    /// They are told of the change in this record.
+    Change {
+        /// The record.
+        change: Position,
+        /// What of the message.
+        part: Part,
+    },
 }
 row!(SettingsRow, Settings, SettingsKey);
 
@@ -240,12 +259,14 @@ pub enum EntryKind {
     Read,
     /// The log's owner has changed settings of a conversation.
     Settings,
-    /// A message was recalled.
+    /// A message was withdrawn: recalled, superseded or expired.
     Recalled,
     /// The log's owner has deleted messages for themselves.
     Removed,
     /// The log's owner has deleted everything up to a conversation seq for themselves.
     Cleared,
+    /// A message was changed.
+    Changed,
 }
 
 impl EntryKind {
@@ -259,6 +280,7 @@ impl EntryKind {
             Self::Recalled => 4,
             Self::Removed => 5,
             Self::Cleared => 6,
+            Self::Changed => 8,
         }
     }
 }
@@ -316,9 +338,9 @@ pub struct ConversationLogRow {
     pub notification_type: i32,
     /// How many messages up to this one, itself included, count as unread until they are read.
     pub counted: u64,
-    /// The record that recalled it, if any.
+    /// The record that withdrew it, if any.
     pub recalled_by: Option<Position>,
-    /// The record that last changed it: recalled it or erased its body.
+    /// The record that last changed it: withdrew it, or changed what [`ChangesRow`] speaks of.
     pub changed_by: Option<Position>,
 }
 row!(
@@ -430,10 +452,53 @@ pub struct FanoutRow {
     /// Where it stood when the message was recalled: those before, and those who got it early, have it. 0 when all were looked
     /// at.
     pub cut: Option<UserNo>,
-    /// How many of those who have it were told that it was recalled.
+    /// How many of those who have it were told that it was withdrawn.
     pub recalled: u64,
+    /// The record since which it is fanned out: its own, or the one that released it. 0 while it waits for its time.
+    pub since: Position,
+    /// The time of that record.
+    pub since_time: Time,
+    /// Whether all receivers have it; `next` then counts the steps of what follows.
+    pub done: bool,
 }
 row!(FanoutRow, Fanouts, Position);
+
+/// That something is to happen to a message at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimerRow {
+    /// The message's record.
+    pub position: Position,
+    /// What.
+    pub due: TimerKind,
+}
+row!(TimerRow, Timers, (Time, Position));
+
+/// What is due at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimerKind {
+    /// The message begins to be fanned out.
+    Release,
+    /// The message is withdrawn.
+    Expire,
+}
+
+/// The newest message of a collapse key in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollapseRow {
+    /// Its place there.
+    pub conversation_seq: ConversationSeq,
+}
+row!(CollapseRow, Collapses, (Conversation, [u8; 8]));
+
+/// What changed a message after it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesRow {
+    /// The record whose body has the content in force.
+    pub content: Option<Position>,
+    /// The record whose body has the business status line in force.
+    pub status_line: Option<Position>,
+}
+row!(ChangesRow, Changes, (Conversation, ConversationSeq));
 
 /// A record that delivers a message to some of its receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,10 +7,12 @@
 //! as this record leaves it, whatever stood there.
 
 mod audience;
+mod change;
 mod deliver;
 mod fanout;
 pub(super) mod joined;
 mod tended;
+mod timer;
 
 use super::limits::MAX_DEVICES_PER_USER;
 use super::search;
@@ -92,7 +94,16 @@ pub fn apply<S: State>(
             };
             applied.delivered = chunk.deliver(state, record, leaf)?;
         }
-        Fact::FanoutRecalled { message } => fanout::recalled(state, position, *message)?,
+        Fact::FanoutRecalled { message, why } => {
+            fanout::recalled(state, position, *message, *why)?;
+        }
+        Fact::FanoutReleased { message } => fanout::released(state, record, *message)?,
+        Fact::FanoutChanged { message, part } => {
+            fanout::changed(state, position, *message, *part)?;
+        }
+        Fact::MessageChanged { .. } | Fact::ChangeTold { .. } => {
+            applied.delivered = change::apply(state, record, leaf)?;
+        }
         Fact::AudienceBegun { .. }
         | Fact::AudienceFilled { .. }
         | Fact::ReceiversRefused { .. }

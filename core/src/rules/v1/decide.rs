@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 mod audience;
+mod change;
+mod collapse;
 mod fanout;
 mod recall;
 mod send;
 mod tend;
+mod timer;
 mod users;
 
 pub use fanout::Fanned;
@@ -16,7 +19,7 @@ use super::counted_on;
 use super::limits::MAX_REACHED;
 use crate::body::SealedBody;
 use crate::command::{Ask, Unknown, UserRef};
-use crate::fact::{Fact, Revoked, pack_cursors};
+use crate::fact::{Fact, Revoked, Withdrawal, pack_cursors};
 use crate::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Draft, Reply, Tail, is_known};
@@ -31,6 +34,7 @@ const VERSION: u32 = 1;
 pub fn decide<'a, S: Scan>(
     state: &S,
     tail: &Tail,
+    time: Time,
     ask: &'a Ask,
 ) -> Result<Decision<'a>, StateError> {
     match (ask, tail.position) {
@@ -67,8 +71,8 @@ pub fn decide<'a, S: Scan>(
             expires,
         } => issue(state, user, *unknown, *platform, *token, *expires),
         Ask::RevokeTokens { user, which } => revoke(state, *user, *which),
-        Ask::Send(send) => send::send(state, send),
-        Ask::Post(post) => send::post(state, post),
+        Ask::Send(send) => send::send(state, time, send),
+        Ask::Post(post) => send::post(state, time, post),
         Ask::SeeDevice {
             user,
             id,
@@ -82,7 +86,9 @@ pub fn decide<'a, S: Scan>(
             conversation,
             deed,
         } => tend::tend(state, *user, *conversation, deed),
-        Ask::Recall { message, receiver } => recall::recall(state, *message, *receiver),
+        Ask::Recall { message, receiver } => {
+            recall::withdraw(state, *message, *receiver, Withdrawal::Recalled)
+        }
         Ask::BeginAudience { name, body } => audience::begin(state, *name, body),
         Ask::FillAudience {
             audience,
@@ -92,6 +98,14 @@ pub fn decide<'a, S: Scan>(
         } => audience::fill(state, *audience, *line, users, *opening),
         Ask::CommitAudience { audience } => audience::commit(state, *audience),
         Ask::FanoutNext { message, from } => fanout::next(state, *message, *from),
+        Ask::Expire { message } => timer::expire(state, time, *message),
+        Ask::Release { message } => timer::release(state, time, *message),
+        Ask::Change {
+            message,
+            receiver,
+            part,
+            body,
+        } => change::change(state, tail, *message, *receiver, *part, body),
     }
 }
 

@@ -19,6 +19,9 @@ pub const MAX_RECALLED: usize = 250;
 /// Most fan-outs and their recalls that run at once.
 pub const MAX_RUNNING: usize = 256;
 
+/// Longest time that a message waits before it is delivered, in milliseconds: 366 days.
+pub const MAX_WAIT_MS: u64 = 366 * 24 * 60 * 60 * 1000;
+
 /// Most lines of an audience's list in one command.
 pub const MAX_FILLED: usize = 1000;
 

@@ -27,12 +27,15 @@ pub fn user_entry<S: State>(
     })
 }
 
+/// A message's place in its conversation, and the row there.
+pub type ConversationEntry = (ConversationSeq, ConversationLogRow);
+
 /// The place of the message at `position` in its conversation.
 pub fn conversation_entry<S: State>(
     state: &S,
     conversation: Conversation,
     position: Position,
-) -> Result<Option<(ConversationSeq, ConversationLogRow)>, StateError> {
+) -> Result<Option<ConversationEntry>, StateError> {
     let Some(end) = state.row::<ConversationRow>(conversation)? else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 use super::super::counted_on;
 use super::super::limits::{CHAIN_MARK_EVERY, MAX_TIME_AHEAD_MS};
-use super::fanout;
+use super::{fanout, timer};
 use crate::conversation::Conversation;
 use crate::fact::{Audience, MessagePosted, MessageSent, Options};
 use crate::hash;
@@ -11,9 +11,9 @@ use crate::outcome::{Sent, StateError};
 use crate::record::Record;
 use crate::rules::{Applied, Delivered};
 use crate::state::{
-    ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family, MembershipRow,
-    Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow, UserHeadRow,
-    UserLogRow, VersionRow,
+    CollapseRow, ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family,
+    MembershipRow, Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow,
+    UserHeadRow, UserLogRow, VersionRow,
 };
 
 /// What the entries of one record have in common.
@@ -22,7 +22,7 @@ pub struct Passage {
     pub position: Position,
     /// The message's record, where that is another one.
     pub message: Option<Position>,
-    /// The time of the message's record.
+    /// The time of the message's record, or of the one that released it.
     pub time: Time,
     /// Leaf of the record that delivers.
     pub leaf: Hash,
@@ -58,8 +58,12 @@ pub fn sent<S: State>(
         receiver: message.conversation.other(message.sender),
         notification_type: message.notification_type,
         options_off: message.options_off,
+        collapse: message.terms.and_then(|terms| terms.collapse),
         is_new: message.new_receiver,
     };
+    if let Some(terms) = message.terms {
+        timer::set(state, record.position, terms, record.time);
+    }
     let mut applied = Applied::default();
     let (entry, sent) = newcomer.enter(state, &Passage::of(record, leaf))?;
     applied.add(sent);
@@ -77,12 +81,15 @@ pub fn posted<S: State>(
     leaf: &Hash,
 ) -> Result<Applied, StateError> {
     let position = record.position;
+    if let Some(terms) = message.terms {
+        timer::set(state, position, terms, record.time);
+    }
     let mut applied = Applied::default();
     let Audience::Listed { new, .. } = &message.audience else {
         if let Some(key) = message.key {
             state.append(MessagePosted::task_dedup(key), &DedupRow { position });
         }
-        fanout::start(state, position, message)?;
+        fanout::start(state, record, message)?;
         return Ok(applied);
     };
     let passage = Passage::of(record, leaf);
@@ -117,6 +124,8 @@ pub struct Newcomer {
     pub receiver: UserNo,
     pub notification_type: i32,
     pub options_off: Options,
+    /// Hash of its collapse key, if it has one.
+    pub collapse: Option<[u8; 8]>,
     /// Whether the receiver was never seen before.
     pub is_new: bool,
 }
@@ -130,6 +139,7 @@ impl Newcomer {
             receiver,
             notification_type: posted.notification_type,
             options_off: posted.options_off,
+            collapse: posted.terms.and_then(|terms| terms.collapse),
             is_new,
         }
     }
@@ -173,6 +183,9 @@ impl Newcomer {
             changed_by: None,
         };
         state.append((conversation, conversation_seq), &row);
+        if let Some(collapse) = self.collapse {
+            state.put((conversation, collapse), &CollapseRow { conversation_seq });
+        }
         if let Conversation::Single { .. } = conversation {
             read_by_sender(state, self.sender, conversation, &end)?;
         }

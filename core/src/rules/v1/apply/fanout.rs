@@ -2,15 +2,16 @@
 
 use super::super::search::{present, running};
 use super::deliver::{Newcomer, Passage};
-use crate::fact::{Fact, MessagePosted, unpack_users};
+use super::timer;
+use crate::fact::{Fact, MessagePosted, Part, Terms, Withdrawal, unpack_users};
 use crate::hash;
 use crate::id::{Hash, Position, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
 use crate::rules::Delivered;
 use crate::state::{
-    EarlyRow, Family, FanoutChunkRow, FanoutRow, Overlay, Running, SettingsKey, SettingsRow, State,
-    StateExt,
+    EarlyRow, Errand, Family, FanoutChunkRow, FanoutRow, Overlay, Running, SettingsKey,
+    SettingsRow, State, StateExt,
 };
 
 /// Some receivers of a message.
@@ -33,10 +34,11 @@ impl Chunk<'_> {
         let Fact::MessagePosted(posted) = &message.fact else {
             return Err(no_message(position));
         };
+        let mut row = row(state, self.message)?;
         let passage = Passage {
             position,
             message: Some(self.message),
-            time: message.time,
+            time: row.since_time,
             leaf: *leaf,
             message_leaf,
         };
@@ -55,7 +57,6 @@ impl Chunk<'_> {
             }
             last = Some(receiver);
         }
-        let mut row = row(state, self.message)?;
         let count = delivered.len() as u64;
         row.delivered = row.delivered.saturating_add(count);
         if self.early {
@@ -66,6 +67,7 @@ impl Chunk<'_> {
                 state.append((self.message, last), &FanoutChunkRow { position });
             }
             if self.next.0 == 0 {
+                row.done = true;
                 stop(state, self.message)?;
             }
         }
@@ -103,20 +105,56 @@ fn row<S: State>(state: &S, message: Position) -> Result<FanoutRow, StateError> 
 /// A message that is to be fanned out.
 pub fn start<S: State>(
     state: &mut Overlay<S>,
-    position: Position,
+    record: &Record,
     posted: &MessagePosted,
 ) -> Result<(), StateError> {
     let row = FanoutRow {
         next: UserNo(1),
         ..FanoutRow::default()
     };
-    state.put(position, &row);
+    if timer::waits_until(posted.terms, record.time).is_some() {
+        state.put(record.position, &row);
+        return Ok(());
+    }
+    run(state, record, record.position, posted, row)
+}
+
+/// A message that has waited for its time begins to be fanned out.
+pub fn released<S: State>(
+    state: &mut Overlay<S>,
+    record: &Record,
+    whose: Position,
+) -> Result<(), StateError> {
+    let (message, _) = message(state, record.position, whose)?;
+    let Fact::MessagePosted(posted) = &message.fact else {
+        return Err(no_message(record.position));
+    };
+    timer::clear_release(state, whose, posted.terms);
+    let row = row(state, whose)?;
+    run(state, record, whose, posted, row)
+}
+
+/// Receivers of a message are served from this record on.
+fn run<S: State>(
+    state: &mut Overlay<S>,
+    record: &Record,
+    message: Position,
+    posted: &MessagePosted,
+    row: FanoutRow,
+) -> Result<(), StateError> {
+    let row = FanoutRow {
+        since: record.position,
+        since_time: record.time,
+        ..row
+    };
+    state.put(message, &row);
     let mut running = running(state)?;
     running.push(Running {
-        message: position,
+        message,
         sender: posted.sender,
         kind: posted.kind,
-        recall: false,
+        since: record.position,
+        errand: Errand::Deliver,
     });
     state.put(SettingsKey::Running, &SettingsRow::Running(running));
     Ok(())
@@ -129,37 +167,101 @@ fn stop<S: State>(state: &mut Overlay<S>, message: Position) -> Result<(), State
     Ok(())
 }
 
-/// A message that was fanned out, or still is, is recalled from the first receiver on.
+/// A message that was fanned out, or still is or waits for it, is withdrawn from the first receiver on.
 pub fn recalled<S: State>(
     state: &mut Overlay<S>,
     position: Position,
     whose: Position,
+    why: Withdrawal,
 ) -> Result<(), StateError> {
+    let mut row = row(state, whose)?;
+    row.cut = Some(if row.done { UserNo(0) } else { row.next });
+    let terms = follow(state, position, whose, row, Errand::Withdraw(why))?;
+    timer::clear(state, whose, terms);
+    Ok(())
+}
+
+/// A message that was fanned out is changed, from the first receiver on.
+pub fn changed<S: State>(
+    state: &mut Overlay<S>,
+    position: Position,
+    whose: Position,
+    part: Part,
+) -> Result<(), StateError> {
+    let row = row(state, whose)?;
+    let change = position;
+    follow(state, position, whose, row, Errand::Change { change, part })?;
+    Ok(())
+}
+
+/// From the first receiver on, those who have the message are served this errand instead of what they were served. It keeps its
+/// place among what its sender has sent. Gives the message's terms.
+fn follow<S: State>(
+    state: &mut Overlay<S>,
+    position: Position,
+    whose: Position,
+    mut row: FanoutRow,
+    errand: Errand,
+) -> Result<Option<Terms>, StateError> {
     let (record, _) = message(state, position, whose)?;
     let Fact::MessagePosted(posted) = &record.fact else {
         return Err(no_message(position));
     };
-    let mut row = row(state, whose)?;
-    row.cut = Some(row.next);
     row.next = UserNo(1);
     state.put(whose, &row);
     let mut running = running(state)?;
     running.retain(|running| running.message != whose);
-    let place = running.partition_point(|running| running.message < whose);
+    let since = row.since.max(whose);
+    let place = running.partition_point(|running| running.since < since);
     running.insert(
         place,
         Running {
             message: whose,
             sender: posted.sender,
             kind: posted.kind,
-            recall: true,
+            since,
+            errand,
         },
     );
     state.put(SettingsKey::Running, &SettingsRow::Running(running));
+    Ok(posted.terms)
+}
+
+/// What of the message the change is about whose steps are under way.
+pub fn part_under_way<S: State>(
+    state: &S,
+    message: Position,
+    change: Position,
+) -> Result<Part, StateError> {
+    let running = running(state)?;
+    let part = running.iter().find_map(|running| match running.errand {
+        Errand::Change { change: of, part } if running.message == message && of == change => {
+            Some(part)
+        }
+        _ => None,
+    });
+    part.ok_or(StateError::Impossible {
+        position: change,
+        reason: "a step of a change is told that is not under way",
+    })
+}
+
+/// A step of a change is done.
+pub fn step_told<S: State>(
+    state: &mut Overlay<S>,
+    message: Position,
+    next: UserNo,
+) -> Result<(), StateError> {
+    let mut row = row(state, message)?;
+    row.next = next;
+    state.put(message, &row);
+    if next.0 == 0 {
+        stop(state, message)?;
+    }
     Ok(())
 }
 
-/// A step of the recall is done.
+/// A step of the withdrawal is done.
 pub fn step_recalled<S: State>(
     state: &mut Overlay<S>,
     message: Position,

@@ -2,8 +2,9 @@
 
 use super::super::search::present;
 use super::deliver::deliver;
+use super::timer;
 use crate::conversation::Conversation;
-use crate::fact::{ConversationSettings, Counted, Fact, RecalledPlace, RemovedMessage};
+use crate::fact::{ConversationSettings, Counted, Fact, RecalledPlace, RemovedMessage, Withdrawal};
 use crate::id::{ConversationSeq, Hash, Position, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
@@ -75,10 +76,19 @@ pub fn apply<S: State>(
         }
         Fact::MessageRecalled {
             message,
+            why,
             echo,
             places,
             next,
         } => {
+            if *why == Withdrawal::Expired && next.is_none() {
+                let record = state.decoded_record(*message)?;
+                timer::clear(
+                    state,
+                    *message,
+                    record.and_then(|record| record.fact.terms()),
+                );
+            }
             let mut delivered = Vec::with_capacity(places.len());
             for place in places {
                 recall(state, position, place, leaf, *echo, &mut delivered)?;
@@ -92,7 +102,7 @@ pub fn apply<S: State>(
     }
 }
 
-fn entry(position: Position, kind: EntryKind, conversation_seq: ConversationSeq) -> UserLogRow {
+pub fn entry(position: Position, kind: EntryKind, conversation_seq: ConversationSeq) -> UserLogRow {
     UserLogRow {
         position,
         kind,

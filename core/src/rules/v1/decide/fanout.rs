@@ -1,16 +1,18 @@
-//! `decide` for fan-outs: the next chunk, what is owed before a later message, the steps of a recall.
+//! `decide` for fan-outs: the next chunk, what is owed before a later message, the steps of a withdrawal or a change.
 
 use super::super::limits::{MAX_CHUNK, MAX_RECALLED};
 use super::super::search::{delivering, present, running};
 use super::bare;
-use super::recall::Recalled;
+use super::collapse::Arrivals;
+use super::recall::{Recalled, Target};
 use crate::conversation::Conversation;
-use crate::fact::{Audience, ConversationKind, Fact, MessagePosted, pack_users};
+use crate::fact::{Audience, ConversationKind, Fact, MessagePosted, Withdrawal, pack_users};
 use crate::id::{Position, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
 use crate::state::{
-    AudienceMemberRow, EarlyRow, Family, FanoutRow, RegistrationRow, Running, Scan, StateExt,
+    AudienceMemberRow, EarlyRow, Errand, Family, FanoutRow, RegistrationRow, Running, Scan,
+    StateExt,
 };
 
 /// A message that is fanned out, as its record and its row have it.
@@ -38,7 +40,9 @@ impl Fanned {
 
     /// Whether the user gets the message and has not got it yet.
     pub fn is_owed<S: Scan>(&self, state: &S, user: UserNo) -> Result<bool, StateError> {
-        if self.row.next.0 == 0 || self.row.cut.is_some() || user < self.row.next {
+        let row = &self.row;
+        // Once everybody has it, `next` counts the steps of what follows.
+        if row.since.0 == 0 || row.done || row.cut.is_some() || user < row.next {
             return Ok(false);
         }
         Ok(self.has(state, user)? && !self.got_early(state, user)?)
@@ -160,30 +164,34 @@ pub fn next<'a, S: Scan>(
         return Ok(Decision::Refused(Refusal::Stale));
     }
     let mut facts = Vec::with_capacity(1);
-    let (fact, next, served) = if own.recall {
-        recall_step(state, &fanned)?
-    } else {
-        let (users, next) = fanned.receivers(state, from, MAX_CHUNK)?;
-        let mut receivers = Vec::with_capacity(users.len());
-        for user in users {
-            if !fanned.got_early(state, user)? {
-                receivers.push(user);
+    let (fact, next, served) = match own.errand {
+        Errand::Withdraw(why) => withdrawal_step(state, &fanned, why)?,
+        Errand::Change { change, .. } => change_step(state, &fanned, change)?,
+        Errand::Deliver => {
+            let (users, next) = fanned.receivers(state, from, MAX_CHUNK)?;
+            let mut receivers = Vec::with_capacity(users.len());
+            for user in users {
+                if !fanned.got_early(state, user)? {
+                    receivers.push(user);
+                }
             }
+            // Two who send to each other in single chats: what the other sent before must come before.
+            let posted = &fanned.posted;
+            let conversations: Vec<_> = receivers
+                .iter()
+                .map(|receiver| (posted.kind.between(posted.sender, *receiver), *receiver))
+                .collect();
+            let mut arrivals = Arrivals::new(state);
+            facts = owed(&mut arrivals, &conversations, own.since)?;
+            facts.extend(arrivals.arrive_last(posted.terms, &conversations)?);
+            let fact = Fact::Delivered {
+                message,
+                receivers: pack_users(&receivers),
+                next,
+                early: false,
+            };
+            (fact, next, receivers.len())
         }
-        // Two who send to each other in single chats: what the other sent before must come before.
-        let posted = &fanned.posted;
-        let conversations: Vec<_> = receivers
-            .iter()
-            .map(|receiver| posted.kind.between(posted.sender, *receiver))
-            .collect();
-        facts = owed(state, &conversations, message)?;
-        let fact = Fact::Delivered {
-            message,
-            receivers: pack_users(&receivers),
-            next,
-            early: false,
-        };
-        (fact, next, receivers.len())
     };
     let outcome = Outcome::Progress {
         next,
@@ -194,30 +202,70 @@ pub fn next<'a, S: Scan>(
     Ok(Decision::Facts(drafts, Reply::Given(outcome)))
 }
 
-/// Some of those who have the message are told that it was recalled.
-fn recall_step<S: Scan>(state: &S, fanned: &Fanned) -> Result<(Fact, UserNo, usize), StateError> {
-    let cut = fanned.row.cut.unwrap_or_default();
-    let has_it = |user: UserNo| cut.0 == 0 || user < cut;
-    let (users, mut next) = fanned.receivers(state, fanned.row.next, MAX_RECALLED)?;
-    if fanned.row.early == 0 && !has_it(next) {
-        next = UserNo(0);
-    }
-    let recalled = Recalled::of(&fanned.posted);
-    let mut places = Vec::with_capacity(users.len());
-    for user in users {
-        if !has_it(user) && !fanned.got_early(state, user)? {
-            continue;
+impl Fanned {
+    /// Some of those who have the message, in an errand that follows its delivery; and with whom to go on.
+    fn holders<S: Scan>(&self, state: &S) -> Result<(Vec<Target>, UserNo), StateError> {
+        let cut = self.row.cut.unwrap_or_default();
+        let has_it = |user: UserNo| cut.0 == 0 || user < cut;
+        let (users, mut next) = self.receivers(state, self.row.next, MAX_RECALLED)?;
+        if self.row.early == 0 && !has_it(next) {
+            next = UserNo(0);
         }
-        let Some(position) = delivering(state, fanned.position, user)? else {
-            continue;
-        };
-        let conversation = fanned.posted.kind.between(fanned.posted.sender, user);
-        places.extend(recalled.place(state, position, conversation, user)?);
+        let mut holders = Vec::with_capacity(users.len());
+        for user in users {
+            if !has_it(user) && !self.got_early(state, user)? {
+                continue;
+            }
+            if let Some(delivered_by) = delivering(state, self.position, user)? {
+                holders.push(Target {
+                    conversation: self.posted.kind.between(self.posted.sender, user),
+                    receiver: user,
+                    delivered_by,
+                });
+            }
+        }
+        holders.sort_unstable_by_key(|holder| holder.conversation);
+        Ok((holders, next))
     }
-    places.sort_unstable_by_key(|place| place.conversation);
+}
+
+/// Some of those who have the message are told that it was changed.
+fn change_step<S: Scan>(
+    state: &S,
+    fanned: &Fanned,
+    change: Position,
+) -> Result<(Fact, UserNo, usize), StateError> {
+    let (holders, next) = fanned.holders(state)?;
+    let mut places = Vec::with_capacity(holders.len());
+    for holder in holders {
+        places.extend(holder.changed(state)?);
+    }
+    let served = places.len();
+    let fact = Fact::ChangeTold {
+        message: fanned.position,
+        change,
+        places,
+        next,
+    };
+    Ok((fact, next, served))
+}
+
+/// Some of those who have the message are told that it was withdrawn.
+fn withdrawal_step<S: Scan>(
+    state: &S,
+    fanned: &Fanned,
+    why: Withdrawal,
+) -> Result<(Fact, UserNo, usize), StateError> {
+    let (holders, next) = fanned.holders(state)?;
+    let recalled = Recalled::of(&fanned.posted);
+    let mut places = Vec::with_capacity(holders.len());
+    for holder in holders {
+        places.extend(recalled.place(state, &holder)?);
+    }
     let served = places.len();
     let fact = Fact::MessageRecalled {
         message: fanned.position,
+        why,
         echo: false,
         places,
         next: Some(next),
@@ -225,21 +273,22 @@ fn recall_step<S: Scan>(state: &S, fanned: &Fanned) -> Result<(Fact, UserNo, usi
     Ok((fact, next, served))
 }
 
-/// What the receivers of a message in these conversations are owed from fan-outs under way that began before the position
-/// `before`: they get it first, so that nothing later overtakes it.
+/// What the receivers of a message in these conversations are owed from fan-outs that have been under way since before the
+/// position `before`: they get it first, so that nothing later overtakes it.
 pub fn owed<S: Scan>(
-    state: &S,
-    conversations: &[Conversation],
+    arrivals: &mut Arrivals<'_, S>,
+    conversations: &[(Conversation, UserNo)],
     before: Position,
 ) -> Result<Vec<Fact>, StateError> {
+    let state = arrivals.state;
     let mut facts = Vec::new();
     for running in running(state)? {
-        if running.recall || running.message >= before {
+        if running.errand != Errand::Deliver || running.since >= before {
             continue;
         }
         let mut candidates: Vec<UserNo> = conversations
             .iter()
-            .filter_map(|conversation| receiver_from(&running, *conversation))
+            .filter_map(|(conversation, _)| receiver_from(&running, *conversation))
             .collect();
         if candidates.is_empty() {
             continue;
@@ -254,6 +303,17 @@ pub fn owed<S: Scan>(
             }
         }
         if !receivers.is_empty() {
+            let posted = &fanned.posted;
+            let arriving: Vec<_> = receivers
+                .iter()
+                .map(|user| (posted.kind.between(posted.sender, *user), *user))
+                .collect();
+            facts.extend(arrivals.arrive(
+                running.message,
+                posted.terms,
+                posted.options_off,
+                &arriving,
+            )?);
             facts.push(Fact::Delivered {
                 message: running.message,
                 receivers: pack_users(&receivers),

@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use super::super::limits::{MAX_LISTED, MAX_RUNNING};
 use super::super::search::{self, running};
 use super::bare;
+use super::collapse::Arrivals;
 use super::fanout::owed;
+use super::timer::objection;
 use super::users::{Users, has_devices, policy_in_force};
 use crate::command::{Post, Send, To, UserRef};
-use crate::fact::{Audience, Fact, MessagePosted, MessageSent, pack_users};
+use crate::conversation::Conversation;
+use crate::fact::{Audience, Fact, MessagePosted, MessageSent, Terms, pack_users};
 use crate::id::{Digest, Position, Time, UserNo};
 use crate::outcome::{Outcome, Refusal, Sent, StateError};
 use crate::policy::UnknownReceiver;
@@ -18,7 +21,7 @@ use crate::state::{AudienceRow, DedupRow, Family, Scan, StateExt};
 /// Everything that is under way began before what is decided now.
 const NOW: Position = Position(u64::MAX);
 
-pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, StateError> {
+pub fn send<'a, S: Scan>(state: &S, now: Time, send: &'a Send) -> Result<Decision<'a>, StateError> {
     if let Some(key) = send.key
         && let Some(first) = state.row::<DedupRow>(key)?
     {
@@ -26,6 +29,9 @@ pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, Stat
             Ok(sent) => Decision::Known(Outcome::Sent(sent)),
             Err(refusal) => Decision::Refused(refusal),
         });
+    }
+    if let Some(refusal) = objection(send.terms, now, false) {
+        return Ok(Decision::Refused(refusal));
     }
     let mut drafts = Vec::with_capacity(1);
     let mut users = Users::new(state);
@@ -35,7 +41,7 @@ pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, Stat
         return Ok(Decision::Refused(Refusal::UnknownReceiver));
     }
     let conversation = send.kind.between(sender, receiver);
-    drafts.extend(owed(state, &[conversation], NOW)?.into_iter().map(bare));
+    drafts.extend(before(state, send.terms, &[(conversation, receiver)])?);
     let echo = sender != receiver && (!send.account || has_devices(state, sender)?);
     let fact = Fact::MessageSent(MessageSent {
         conversation,
@@ -47,6 +53,7 @@ pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, Stat
         new_receiver,
         key: send.key,
         digest: send.digest,
+        terms: send.terms,
     });
     drafts.push(Draft {
         fact,
@@ -55,20 +62,40 @@ pub fn send<'a, S: Scan>(state: &S, send: &'a Send) -> Result<Decision<'a>, Stat
     Ok(Decision::Facts(drafts, Reply::Sent))
 }
 
+/// What comes before a message in these conversations, each with its receiver: what is owed there, and the withdrawal of what it
+/// takes the place of.
+fn before<'a, S: Scan>(
+    state: &S,
+    terms: Option<Terms>,
+    conversations: &[(Conversation, UserNo)],
+) -> Result<Vec<Draft<'a>>, StateError> {
+    let mut arrivals = Arrivals::new(state);
+    let mut facts = owed(&mut arrivals, conversations, NOW)?;
+    facts.extend(arrivals.arrive_last(terms, conversations)?);
+    Ok(facts.into_iter().map(bare).collect())
+}
+
 /// A message to several users.
-pub fn post<'a, S: Scan>(state: &S, post: &'a Post) -> Result<Decision<'a>, StateError> {
+pub fn post<'a, S: Scan>(state: &S, now: Time, post: &'a Post) -> Result<Decision<'a>, StateError> {
     match &post.to {
-        To::Users(receivers) => post_listed(state, post, receivers),
-        To::Audience(_) | To::Registered | To::Seen => post_fanned(state, post),
+        To::Users(receivers) => post_listed(state, now, post, receivers),
+        To::Audience(_) | To::Registered | To::Seen => post_fanned(state, now, post),
     }
 }
 
 /// A message that will be fanned out. Its receivers are settled by its position, and get it with records that follow.
-fn post_fanned<'a, S: Scan>(state: &S, post: &'a Post) -> Result<Decision<'a>, StateError> {
+fn post_fanned<'a, S: Scan>(
+    state: &S,
+    now: Time,
+    post: &'a Post,
+) -> Result<Decision<'a>, StateError> {
     if let Some(key) = post.key
         && let Some(first) = state.row::<DedupRow>(MessagePosted::task_dedup(key))?
     {
         return begun_before(state, first.position, &post.digest);
+    }
+    if let Some(refusal) = objection(post.terms, now, true) {
+        return Ok(Decision::Refused(refusal));
     }
     if running(state)?.len() >= MAX_RUNNING {
         return Ok(Decision::Refused(Refusal::TooManyRunning));
@@ -128,6 +155,7 @@ fn draft<'a>(post: &'a Post, sender: UserNo, audience: Audience) -> Draft<'a> {
             key: post.key,
             digest: post.digest,
             audience,
+            terms: post.terms,
         }),
         body: Some(Cow::Borrowed(&post.body)),
     }
@@ -137,6 +165,7 @@ fn draft<'a>(post: &'a Post, sender: UserNo, audience: Audience) -> Draft<'a> {
 /// has it already, by the same key, keeps the place that it has.
 fn post_listed<'a, S: Scan>(
     state: &S,
+    now: Time,
     post: &'a Post,
     receivers: &[UserRef],
 ) -> Result<Decision<'a>, StateError> {
@@ -177,6 +206,9 @@ fn post_listed<'a, S: Scan>(
         let known = settled.into_iter().filter_map(Settled::now);
         return Ok(Decision::Known(Outcome::Posted(known.collect())));
     }
+    if let Some(refusal) = objection(post.terms, now, false) {
+        return Ok(Decision::Refused(refusal));
+    }
     awaited.sort_unstable();
     let receivers: Vec<UserNo> = awaited.iter().map(|(receiver, _)| *receiver).collect();
     let new = awaited.iter().zip(0_u16..).filter(|((_, new), _)| *new);
@@ -186,9 +218,9 @@ fn post_listed<'a, S: Scan>(
     };
     let conversations: Vec<_> = receivers
         .iter()
-        .map(|receiver| post.kind.between(sender, *receiver))
+        .map(|receiver| (post.kind.between(sender, *receiver), *receiver))
         .collect();
-    drafts.extend(owed(state, &conversations, NOW)?.into_iter().map(bare));
+    drafts.extend(before(state, post.terms, &conversations)?);
     drafts.push(draft(post, sender, audience));
     Ok(Decision::Facts(drafts, Reply::Posted(settled)))
 }
