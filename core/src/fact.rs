@@ -185,6 +185,33 @@ pub enum Fact {
         /// Which.
         audience: AudienceNo,
     },
+    /// A user's profile is another one. Body: the profile.
+    UserUpdated {
+        /// Whose.
+        user: UserNo,
+    },
+    /// A user is not registered any more. No body.
+    UserUnregistered {
+        /// Who.
+        user: UserNo,
+        /// The records at which the registration ended and began again before, in turn; at most
+        /// [`MAX_TURNS`](crate::limits::MAX_TURNS).
+        turns: Vec<Position>,
+    },
+    /// A user who was registered before is so again. Body: the profile.
+    UserRegisteredAgain {
+        /// Who.
+        user: UserNo,
+        /// As of `UserUnregistered`; the last is the end before.
+        turns: Vec<Position>,
+    },
+    /// A user's log begins later than before. No body.
+    LogTrimmed {
+        /// Whose.
+        user: UserNo,
+        /// The first seq that is still shown; one beyond the head when none is.
+        floor: Seq,
+    },
 }
 
 /// Where a message is recalled from.
@@ -373,6 +400,8 @@ impl Fact {
                 | Self::MessagePosted(_)
                 | Self::AudienceBegun { .. }
                 | Self::ReceiversRefused { .. }
+                | Self::UserUpdated { .. }
+                | Self::UserRegisteredAgain { .. }
         )
     }
 }

@@ -157,6 +157,9 @@ pub enum Refusal {
     /// As many fan-outs are running as may run at once.
     #[error("too many messages to many receivers are on their way")]
     TooManyRunning,
+    /// The seq lies beyond the end of the log.
+    #[error("the seq lies beyond the end of the log")]
+    BeyondLog,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

@@ -169,7 +169,8 @@ impl Reader {
     /// # Errors
     /// When the store fails.
     pub fn is_registered(&self, user: UserNo) -> Result<bool, StateError> {
-        Ok(self.shared.store.row::<RegistrationRow>(user)?.is_some())
+        let row = self.shared.store.row::<RegistrationRow>(user)?;
+        Ok(row.is_some_and(|row| row.stands()))
     }
 
     /// The profile of a user.

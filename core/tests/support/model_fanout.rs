@@ -232,7 +232,7 @@ impl Model {
                 (numbers.collect(), Audience::Seen { last })
             }
             _ => {
-                let registered = everybody.filter(|person| person.registered_at.is_some());
+                let registered = everybody.filter(|person| person.is_registered());
                 let numbers = registered.map(|person| person.number);
                 (numbers.collect(), Audience::Registered { last })
             }

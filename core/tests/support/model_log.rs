@@ -444,9 +444,7 @@ impl Model {
             if person.seen_at == whose {
                 person.id = None;
             }
-            if person.registered_at == Some(whose) {
-                person.profile = None;
-            }
+            person.profile.take_if(|(position, _)| *position == whose);
             person
                 .device_names
                 .retain(|(_, position, _)| *position != whose);

@@ -89,10 +89,12 @@ fn directory(person: &Person, rows: &mut Rows) {
         put(rows, user, UserRow { position, id });
     }
     if let Some(position) = person.registered_at.map(Position) {
-        put(rows, user, RegistrationRow { position });
-        if let Some(profile) = person.profile.clone() {
-            put(rows, user, ProfileRow { position, profile });
-        }
+        let turns = person.turns.iter().copied().map(Position).collect();
+        put(rows, user, RegistrationRow { position, turns });
+    }
+    if let Some((position, profile)) = person.profile.clone() {
+        let position = Position(position);
+        put(rows, user, ProfileRow { position, profile });
     }
     if person.all_cut > 0 || !person.platform_cuts.is_empty() {
         let cuts = person.platform_cuts.iter();
@@ -193,7 +195,7 @@ fn log(model: &Model, person: &Person, rows: &mut Rows) {
         UserHeadRow {
             control: ControlSeq(control),
             head: Seq(person.log.len() as u64),
-            floor: Seq(1),
+            floor: Seq(person.floor),
             chain: Hash(chain),
         },
     );

@@ -167,6 +167,12 @@ pub fn facts() -> BoxedStrategy<Fact> {
         messages_sent().prop_map(Fact::MessageSent),
         vec(cursor, 0..20).prop_map(|cursors| Fact::Reached { cursors }),
         positions().prop_map(|position| Fact::BodyErased { position }),
+        users().prop_map(|user| Fact::UserUpdated { user }),
+        (users(), vec(positions(), 0..4))
+            .prop_map(|(user, turns)| Fact::UserUnregistered { user, turns }),
+        (users(), vec(positions(), 0..4))
+            .prop_map(|(user, turns)| Fact::UserRegisteredAgain { user, turns }),
+        (users(), seqs()).prop_map(|(user, floor)| Fact::LogTrimmed { user, floor }),
     ]
     .boxed()
 }
@@ -323,6 +329,15 @@ fn asks() -> BoxedStrategy<Ask> {
             }
         ),
         (users(), revocations()).prop_map(|(user, which)| Ask::RevokeTokens { user, which }),
+        (users(), option::of(positions()), sealed()).prop_map(|(user, base, profile)| {
+            Ask::UpdateProfile {
+                user,
+                base,
+                profile,
+            }
+        }),
+        users().prop_map(|user| Ask::Unregister { user }),
+        (users(), seqs()).prop_map(|(user, floor)| Ask::TrimLog { user, floor }),
         sends().prop_map(Ask::Send),
         (users(), keyed(), any::<u8>(), sealed()).prop_map(|(user, id, platform, body)| {
             Ask::SeeDevice {

@@ -88,6 +88,10 @@ fn directory_rows() -> Vec<Value> {
         face_url: "http://www.head.com".to_owned(),
         rest: String::new(),
     };
+    let turned = RegistrationRow {
+        position,
+        turns: vec![Position(251), Position(70_000)],
+    };
     let id = "李四".to_owned();
     let name = DeviceNameRow {
         position,
@@ -100,7 +104,8 @@ fn directory_rows() -> Vec<Value> {
             &UserIdRow { position, user },
         ),
         row(user, number.clone(), &UserRow { position, id }),
-        row(user, number.clone(), &RegistrationRow { position }),
+        row(user, number.clone(), &RegistrationRow::new(position)),
+        row(user, number.clone(), &turned),
         row(user, number.clone(), &ProfileRow { position, profile }),
         row(user, number, &devices),
         row((user, DeviceNo(513)), json!([258, 513]), &name),

@@ -215,6 +215,26 @@ fn facts() -> Vec<Fact> {
     });
     facts.extend(revoked);
     facts.extend(vector_many::facts());
+    let user = UserNo(300);
+    facts.extend([
+        Fact::UserUpdated { user },
+        Fact::UserUnregistered {
+            user,
+            turns: Vec::new(),
+        },
+        Fact::UserUnregistered {
+            user,
+            turns: vec![Position(251), Position(70_000)],
+        },
+        Fact::UserRegisteredAgain {
+            user,
+            turns: vec![Position(251)],
+        },
+        Fact::LogTrimmed {
+            user,
+            floor: Seq(251),
+        },
+    ]);
     facts
 }
 
@@ -275,7 +295,7 @@ fn refused() -> Value {
             changed(2, &[254; 17]),
         ),
         ("a surface that is unknown", changed(4, &[4])),
-        ("a fact that is unknown", changed(5, &[23])),
+        ("a fact that is unknown", changed(5, &[27])),
         ("an option that is neither 0 nor 1", changed(7, &[2])),
         ("a byte too many", [&good[..], &[0]].concat()),
         ("a byte too few", good[..7].to_vec()),
@@ -427,6 +447,7 @@ fn answers() -> Vec<Answer> {
         Refusal::Underway,
         Refusal::Stale,
         Refusal::TooManyRunning,
+        Refusal::BeyondLog,
     ];
     answers.extend(refusals.map(Err));
     answers
