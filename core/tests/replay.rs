@@ -240,7 +240,7 @@ fn plans_meet_everything() {
     let mut runner = TestRunner::deterministic();
     let strategy = plans(120);
     let mut met: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for _ in 0..500 {
+    for _ in 0..700 {
         let plan = strategy.new_tree(&mut runner).unwrap().current();
         let mut chronicle = Chronicle::new();
         for step in chronicle.take_each(&commands(&plan)) {
