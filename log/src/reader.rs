@@ -188,7 +188,10 @@ impl Reader {
             .shared
             .store
             .range::<RegistrationRow>(&from, &end, limit)?;
-        let number = |key: &[u8]| key.last_chunk().map(|last| UserNo(u64::from_be_bytes(*last)));
+        let number = |key: &[u8]| {
+            key.last_chunk()
+                .map(|last| UserNo(u64::from_be_bytes(*last)))
+        };
         let last = rows.last().filter(|_| rows.len() >= limit);
         let next = last.and_then(|(key, _)| number(key)?.checked_next());
         let stand = rows.iter().filter(|(_, row)| row.stands());

@@ -273,7 +273,9 @@ fn find(shape: &Shape, key: &str) -> Option<usize> {
 /// Puts a value into a field, or names what was found in its place.
 fn take<'a>(kind: Kind, found: members::Value<'_, 'a>, slot: &mut Value<'a>) -> Result<(), String> {
     match (kind, found.raw()) {
-        (Kind::Map | Kind::Struct(_) | Kind::Texts | Kind::Uint32s, Raw::Null) => *slot = Value::Zero,
+        (Kind::Map | Kind::Struct(_) | Kind::Texts | Kind::Uint32s, Raw::Null) => {
+            *slot = Value::Zero
+        }
         (_, Raw::Null) => {}
         (Kind::Text, Raw::String(raw)) => *slot = Value::Text(unquote(raw)),
         (Kind::Texts, Raw::Array) => *slot = Value::Texts(texts(found)?),

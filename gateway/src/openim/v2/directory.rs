@@ -51,20 +51,40 @@ const UP_TO_1000: &[Rule] = &[Rule::Required, Rule::Lte(1_000)];
 
 static DELETE_USER: Shape = shape!(
     "DeleteUsersReq",
-    field("deleteUserIDList", "DeleteUserIDList", Kind::Texts, UP_TO_1000)
+    field(
+        "deleteUserIDList",
+        "DeleteUserIDList",
+        Kind::Texts,
+        UP_TO_1000
+    )
 );
 static ALL_USERS: Shape = shape!(
     "GetAllUsersUidReq",
     field("cursor", "Cursor", Kind::Text, &[]),
-    field("showNumber", "ShowNumber", Kind::Uint32, &[Rule::Lte(1_000)])
+    field(
+        "showNumber",
+        "ShowNumber",
+        Kind::Uint32,
+        &[Rule::Lte(1_000)]
+    )
 );
 static ACCOUNT_CHECK: Shape = shape!(
     "AccountCheckReq",
-    field("checkUserIDList", "CheckUserIDList", Kind::Texts, &[Rule::Required, Rule::Lte(100)])
+    field(
+        "checkUserIDList",
+        "CheckUserIDList",
+        Kind::Texts,
+        &[Rule::Required, Rule::Lte(100)]
+    )
 );
 static ONLINE_STATUS: Shape = shape!(
     "GetUsersOnlineStatusReq",
-    field("userIDList", "UserIDList", Kind::Texts, &[Rule::Required, Rule::Lte(200)])
+    field(
+        "userIDList",
+        "UserIDList",
+        Kind::Texts,
+        &[Rule::Required, Rule::Lte(200)]
+    )
 );
 static USERS_INFO: Shape = shape!(
     "GetUsersInfoReq",
@@ -76,19 +96,64 @@ static SELF_INFO: Shape = shape!(
 );
 static FORCE_LOGOUT: Shape = shape!(
     "ForceLogoutReq",
-    field("platform", "Platform", Kind::Int32, &[Rule::Required, Rule::Min(1), Rule::Max(8)]),
-    field("fromUserID", "FromUserID", Kind::Text, &[Rule::Required, Rule::Min(1), Rule::Max(64)])
+    field(
+        "platform",
+        "Platform",
+        Kind::Int32,
+        &[Rule::Required, Rule::Min(1), Rule::Max(8)]
+    ),
+    field(
+        "fromUserID",
+        "FromUserID",
+        Kind::Text,
+        &[Rule::Required, Rule::Min(1), Rule::Max(64)]
+    )
 );
 static UPDATE_USER: Shape = shape!(
     "UpdateSelfUserInfoReq",
-    field("userID", "ApiUserInfo.UserID", Kind::Text, &[Rule::Required, Rule::Min(1), Rule::Max(64)]),
-    field("nickname", "ApiUserInfo.Nickname", Kind::Text, &[Rule::OmitEmpty, Rule::Max(64)]),
-    field("faceURL", "ApiUserInfo.FaceURL", Kind::Text, &[Rule::OmitEmpty, Rule::Max(1024)]),
-    field("gender", "ApiUserInfo.Gender", Kind::Int32, &[Rule::OmitEmpty, Rule::OneOf(&[0, 1, 2])]),
-    field("phoneNumber", "ApiUserInfo.PhoneNumber", Kind::Text, &[Rule::OmitEmpty, Rule::Max(32)]),
+    field(
+        "userID",
+        "ApiUserInfo.UserID",
+        Kind::Text,
+        &[Rule::Required, Rule::Min(1), Rule::Max(64)]
+    ),
+    field(
+        "nickname",
+        "ApiUserInfo.Nickname",
+        Kind::Text,
+        &[Rule::OmitEmpty, Rule::Max(64)]
+    ),
+    field(
+        "faceURL",
+        "ApiUserInfo.FaceURL",
+        Kind::Text,
+        &[Rule::OmitEmpty, Rule::Max(1024)]
+    ),
+    field(
+        "gender",
+        "ApiUserInfo.Gender",
+        Kind::Int32,
+        &[Rule::OmitEmpty, Rule::OneOf(&[0, 1, 2])]
+    ),
+    field(
+        "phoneNumber",
+        "ApiUserInfo.PhoneNumber",
+        Kind::Text,
+        &[Rule::OmitEmpty, Rule::Max(32)]
+    ),
     field("birth", "ApiUserInfo.Birth", Kind::Uint32, &[]),
-    field("email", "ApiUserInfo.Email", Kind::Text, &[Rule::OmitEmpty, Rule::Max(64)]),
-    field("ex", "ApiUserInfo.Ex", Kind::Text, &[Rule::OmitEmpty, Rule::Max(1024)])
+    field(
+        "email",
+        "ApiUserInfo.Email",
+        Kind::Text,
+        &[Rule::OmitEmpty, Rule::Max(64)]
+    ),
+    field(
+        "ex",
+        "ApiUserInfo.Ex",
+        Kind::Text,
+        &[Rule::OmitEmpty, Rule::Max(1024)]
+    )
 );
 
 /// Answers the endpoints of this module; `None` for another path.
@@ -150,7 +215,11 @@ pub(super) fn asked<'a>(
         Err(error) => {
             let id = values.text(0);
             let text = format!("{id} GetUserIDFromToken failed {error}");
-            Err(Outcome::refused(Reply::error(status, 500, &text), id, error))
+            Err(Outcome::refused(
+                Reply::error(status, 500, &text),
+                id,
+                error,
+            ))
         }
     }
 }
@@ -228,7 +297,8 @@ async fn all(service: &Service, asked: &Asked<'_>) -> Done {
             break;
         }
         if ids.len() > MOST_UNPAGED {
-            let text = "there are too many users for one answer: ask for pages with showNumber and cursor";
+            let text =
+                "there are too many users for one answer: ask for pages with showNumber and cursor";
             return Err(refused(Error::new(ErrorKind::InvalidField, text), None));
         }
     }

@@ -218,7 +218,11 @@ async fn trim(service: &Service, asked: &Asked<'_>, floor: Option<Seq>) -> Done 
 
 async fn set_floor(service: &Service, asked: &Asked<'_>) -> Done {
     if !asked.values.text(2).is_empty() {
-        let error = Error::at(ErrorKind::UnknownGroup, "groupID", "there are no groups yet");
+        let error = Error::at(
+            ErrorKind::UnknownGroup,
+            "groupID",
+            "there are no groups yet",
+        );
         return Err(refused(error, None));
     }
     let floor = u64::try_from(asked.values.number(3)).unwrap_or(0);
