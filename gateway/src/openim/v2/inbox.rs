@@ -15,7 +15,7 @@ use super::reply::Reply;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::Call;
 use crate::openim::go::bind::{Kind, Rule, Shape};
-use crate::service::{MessageTold, Service, Told, View};
+use crate::service::{Service, Told, View};
 
 /// Most seqs in one request.
 const SEQS: &[Rule] = &[Rule::Required, Rule::Lte(1_000)];
@@ -146,7 +146,7 @@ fn message(owner: &str, view: &View) -> String {
     let peer = view.place.peer.as_str();
     let receiver = if told.sender == owner { peer } else { owner };
     let session = if view.place.kind == 2 { 4 } else { 1 };
-    let content = STANDARD.encode(content(told, &said.content));
+    let content = STANDARD.encode(content(told.content_type, &said.content));
     let mut out = String::from("{");
     for (name, text) in [
         ("sendID", told.sender.as_str()),
@@ -173,13 +173,13 @@ fn message(owner: &str, view: &View) -> String {
 }
 
 /// The bytes that the original keeps for a content: a text and a revocation bare, a notice in its frame, the rest as JSON.
-fn content(told: &MessageTold, json: &str) -> Vec<u8> {
+fn content(content_type: u32, json: &str) -> Vec<u8> {
     let member = |name: &str| {
         let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
         let text = value.and_then(|value| value.get(name)?.as_str().map(str::to_owned));
         text.map_or_else(|| json.as_bytes().to_vec(), String::into_bytes)
     };
-    match told.content_type {
+    match content_type {
         101 => member("text"),
         111 => member("revokeMsgClientID"),
         kind if i64::from(kind) == CONTENT_OA_NOTIFICATION => {
@@ -244,5 +244,22 @@ fn check(service: &Service, asked: &Asked<'_>) -> Done {
             let text = "no recent send with this operationID is known: send again with the same clientMsgID to learn its outcome";
             Err(refused(Error::new(ErrorKind::UnknownMessage, text), None))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_have_the_bytes_of_the_original() {
+        assert_eq!(content(101, r#"{"text":"a\"b"}"#), b"a\"b");
+        assert_eq!(content(111, r#"{"revokeMsgClientID":"c"}"#), b"c");
+        assert_eq!(content(110, r#"{"data":"d"}"#), br#"{"data":"d"}"#);
+        // The original's example: a notice of 171 bytes.
+        let notice = format!("{{\"ex\":\"{}\"}}", "x".repeat(162));
+        let framed = content(1400, &notice);
+        assert_eq!(framed[..3], [0x1a, 0xab, 0x01]);
+        assert_eq!(&framed[3..], notice.as_bytes());
     }
 }
