@@ -150,6 +150,28 @@ pub enum Ask {
         /// The first user number that was not looked at yet, as far as the caller knows.
         from: UserNo,
     },
+    /// Put another profile in the place of a registered user's.
+    UpdateProfile {
+        /// Whose.
+        user: UserNo,
+        /// The record whose body the profile is that the caller has changed; nothing when there is none. Refused as stale when
+        /// it is another one by now.
+        base: Option<Position>,
+        /// The profile, whole.
+        profile: SealedBody,
+    },
+    /// End a user's registration.
+    Unregister {
+        /// Whose.
+        user: UserNo,
+    },
+    /// Let a user's log begin later.
+    TrimLog {
+        /// Whose.
+        user: UserNo,
+        /// The first seq that is to be shown; at most one beyond the head.
+        floor: Seq,
+    },
     /// Withdraw a message whose time is over.
     Expire {
         /// Its record.

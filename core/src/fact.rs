@@ -189,6 +189,33 @@ pub enum Fact {
         /// Which.
         audience: AudienceNo,
     },
+    /// A user's profile is another one. Body: the profile.
+    UserUpdated {
+        /// Whose.
+        user: UserNo,
+    },
+    /// A user is not registered any more. No body.
+    UserUnregistered {
+        /// Who.
+        user: UserNo,
+        /// The records at which the registration ended and began again before, in turn; at most
+        /// [`MAX_TURNS`](crate::limits::MAX_TURNS).
+        turns: Vec<Position>,
+    },
+    /// A user who was registered before is so again. Body: the profile.
+    UserRegisteredAgain {
+        /// Who.
+        user: UserNo,
+        /// As of `UserUnregistered`; the last is the end before.
+        turns: Vec<Position>,
+    },
+    /// A user's log begins later than before. No body.
+    LogTrimmed {
+        /// Whose.
+        user: UserNo,
+        /// The first seq that is still shown; one beyond the head when none is.
+        floor: Seq,
+    },
     /// A message that waited for its time begins to be fanned out. No body.
     FanoutReleased {
         /// The message's record.
@@ -465,6 +492,8 @@ impl Fact {
                 | Self::MessagePosted(_)
                 | Self::AudienceBegun { .. }
                 | Self::ReceiversRefused { .. }
+                | Self::UserUpdated { .. }
+                | Self::UserRegisteredAgain { .. }
                 | Self::MessageChanged { .. }
                 | Self::FanoutChanged { .. }
         )

@@ -41,13 +41,6 @@ pub enum Outcome {
         /// From how many receivers, this time. Of a message that is fanned out: none yet, they follow.
         receivers: u32,
     },
-    /// A message was changed.
-    Changed {
-        /// The change's record.
-        position: Position,
-        /// For how many receivers at once. Of a message that is fanned out: none yet, they follow.
-        receivers: u32,
-    },
     /// A message to several is in the ledger, and will be in the logs of all its receivers.
     Begun {
         /// Its record.
@@ -77,6 +70,13 @@ pub enum Outcome {
         next: UserNo,
         /// How many receivers were served.
         served: u32,
+    },
+    /// A message was changed.
+    Changed {
+        /// The change's record.
+        position: Position,
+        /// For how many receivers at once. Of a message that is fanned out: none yet, they follow.
+        receivers: u32,
     },
 }
 
@@ -164,6 +164,9 @@ pub enum Refusal {
     /// As many fan-outs are running as may run at once.
     #[error("too many messages to many receivers are on their way")]
     TooManyRunning,
+    /// The seq lies beyond the end of the log.
+    #[error("the seq lies beyond the end of the log")]
+    BeyondLog,
     /// The time at which the message was to be withdrawn has passed.
     #[error("the message's time is over already")]
     Expired,

@@ -448,6 +448,7 @@ fn the_skeleton_of_a_notification_is_small() {
         new_receiver: false,
         key: Some(cast::token(1)),
         digest: cast::digest(1),
+        terms: None,
     });
     let record = Record::new(
         Position(10_000_000),

@@ -43,6 +43,7 @@ fn send(number: u64) -> Stamped {
         options_off: Options(0),
         key: Some(cast::dedup(1, 2, false, 1)),
         digest: cast::digest(1),
+        terms: None,
         body: cast::message(number).seal(cast::opening(number, 3)),
     }))
 }

@@ -116,6 +116,7 @@ impl World {
             options_off: Options(0),
             key: None,
             digest: cast::digest(1),
+            terms: None,
             body: cast::message(self.commands).seal(cast::opening(self.commands, 4)),
         }));
         let Ok(Outcome::Sent(sent)) = step.answer else {
@@ -135,6 +136,7 @@ impl World {
             options_off: Options(0),
             key: None,
             digest: cast::digest(1),
+            terms: None,
             body: cast::message(self.commands).seal(cast::opening(self.commands, 4)),
         }))
     }

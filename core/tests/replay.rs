@@ -62,7 +62,9 @@ fn check_joined(chronicle: &Chronicle) -> usize {
                 let row: Option<UserRow> = state.row(user).unwrap();
                 row.map(|row| (row.position.0, body::Body::User { id: row.id }))
             }
-            Fact::UserRegistered { user } => {
+            Fact::UserRegistered { user }
+            | Fact::UserUpdated { user }
+            | Fact::UserRegisteredAgain { user, .. } => {
                 let row: Option<ProfileRow> = state.row(user).unwrap();
                 row.map(|row| (row.position.0, body::Body::Profile(row.profile)))
             }
@@ -238,7 +240,7 @@ fn plans_meet_everything() {
     let mut runner = TestRunner::deterministic();
     let strategy = plans(120);
     let mut met: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for _ in 0..500 {
+    for _ in 0..700 {
         let plan = strategy.new_tree(&mut runner).unwrap().current();
         let mut chronicle = Chronicle::new();
         for step in chronicle.take_each(&commands(&plan)) {
@@ -247,6 +249,9 @@ fn plans_meet_everything() {
                 let name = match chronicle.record(erased.0).fact {
                     Fact::UserSeen { .. } => "erased an id",
                     Fact::UserRegistered { .. } => "erased a profile",
+                    Fact::UserUpdated { .. } | Fact::UserRegisteredAgain { .. } => {
+                        "erased an updated profile"
+                    }
                     Fact::DeviceSeen { .. } => "erased a device's id",
                     _ => "erased a message",
                 };
@@ -285,6 +290,7 @@ fn plans_meet_everything() {
         "BadRules",
         "erased an id",
         "erased a profile",
+        "erased an updated profile",
         "erased a device's id",
         "erased a message",
         "made room for a device",
@@ -298,6 +304,7 @@ fn plans_meet_everything() {
         "AudienceState",
         "BadSetting",
         "BeyondConversation",
+        "BeyondLog",
         "NamedTwice",
         "Stale",
         "UnknownAudience",
@@ -329,6 +336,7 @@ fn answer_name(step: &Step) -> &'static str {
         Ok(Outcome::Audience { .. }) => "audience",
         Ok(Outcome::Filled { .. }) => "filled",
         Ok(Outcome::Progress { .. }) => "progress",
+        Ok(Outcome::Changed { .. }) => "changed",
         Err(Refusal::KeyReused) => "KeyReused",
         Err(Refusal::UnknownReceiver) => "UnknownReceiver",
         Err(Refusal::UnknownUser) => "UnknownUser",
@@ -349,6 +357,10 @@ fn answer_name(step: &Step) -> &'static str {
         Err(Refusal::Underway) => "Underway",
         Err(Refusal::Stale) => "Stale",
         Err(Refusal::TooManyRunning) => "TooManyRunning",
+        Err(Refusal::BeyondLog) => "BeyondLog",
+        Err(Refusal::Expired) => "Expired",
+        Err(Refusal::TooFarAhead) => "TooFarAhead",
+        Err(Refusal::Withdrawn) => "Withdrawn",
     }
 }
 

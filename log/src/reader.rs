@@ -169,7 +169,41 @@ impl Reader {
     /// # Errors
     /// When the store fails.
     pub fn is_registered(&self, user: UserNo) -> Result<bool, StateError> {
-        Ok(self.shared.store.row::<RegistrationRow>(user)?.is_some())
+        let row = self.shared.store.row::<RegistrationRow>(user)?;
+        Ok(row.is_some_and(|row| row.stands()))
+    }
+
+    /// Registered users whose numbers are `from` or more, ascending: looks at no more than `limit` rows, and says with whom to go
+    /// on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn registered(
+        &self,
+        from: UserNo,
+        limit: usize,
+    ) -> Result<(Vec<UserNo>, Option<UserNo>), StateError> {
+        let end = UserNo(u64::MAX);
+        let rows = self
+            .shared
+            .store
+            .range::<RegistrationRow>(&from, &end, limit)?;
+        let number = |key: &[u8]| {
+            key.last_chunk()
+                .map(|last| UserNo(u64::from_be_bytes(*last)))
+        };
+        let last = rows.last().filter(|_| rows.len() >= limit);
+        let next = last.and_then(|(key, _)| number(key)?.checked_next());
+        let stand = rows.iter().filter(|(_, row)| row.stands());
+        Ok((stand.filter_map(|(key, _)| number(key)).collect(), next))
+    }
+
+    /// The profile of a user, and the record that it is from.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn profile_row(&self, user: UserNo) -> Result<Option<ProfileRow>, StateError> {
+        self.shared.store.row::<ProfileRow>(user)
     }
 
     /// The profile of a user.

@@ -114,8 +114,13 @@ fn a_changed_head_or_mark_is_named() {
     let copy = Copy::new().views(|rows| {
         rows.change_row::<UserHeadRow>(ann, |head| head.floor.0 += 1);
     });
+    names(&copy.verify(), Class::RowDiffers, &row);
+    let copy = Copy::new().views(|rows| {
+        rows.change_row::<UserHeadRow>(ann, |head| head.floor.0 = last + 2);
+    });
+    let log = format!("log of user {ann}, seq {}", last + 2);
+    names(&copy.verify(), Class::EntryMalformed, &log);
     let log = format!("log of user {ann}, seq 1");
-    names(&copy.verify(), Class::EntryUnexpected, &log);
     let copy = Copy::new().views(|rows| rows.remove_row(Family::UserHeads, ann));
     let report = copy.verify();
     names(&report, Class::EntryUnexpected, &log);

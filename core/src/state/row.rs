@@ -146,10 +146,37 @@ pub struct UserRow {
 row!(UserRow, Users, UserNo);
 
 /// That a user is registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationRow {
     /// The `UserRegistered` record.
     pub position: Position,
+    /// The records at which the registration ended and began again, in turn; at most
+    /// [`MAX_TURNS`](crate::limits::MAX_TURNS).
+    pub turns: Vec<Position>,
+}
+
+impl RegistrationRow {
+    /// Of a user who is registered for the first time.
+    #[must_use]
+    pub fn new(position: Position) -> Self {
+        Self {
+            position,
+            turns: Vec::new(),
+        }
+    }
+
+    /// Whether the user is registered now.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.turns.len().is_multiple_of(2)
+    }
+
+    /// Whether the user was registered when the record at `position` was written.
+    #[must_use]
+    pub fn stood_at(&self, position: Position) -> bool {
+        let turns = self.turns.iter().take_while(|turn| **turn < position);
+        self.position < position && turns.count().is_multiple_of(2)
+    }
 }
 row!(RegistrationRow, Registrations, UserNo);
 

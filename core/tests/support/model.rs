@@ -52,9 +52,12 @@ pub struct Person {
     pub seen_at: u64,
     /// The id, while its body exists.
     pub id: Option<String>,
+    /// The first registration.
     pub registered_at: Option<u64>,
-    /// The profile, while its body exists.
-    pub profile: Option<Profile>,
+    /// Where it ended and began again, in turn.
+    pub turns: Vec<u64>,
+    /// The profile and its record, while its body exists.
+    pub profile: Option<(u64, Profile)>,
     pub devices_given: u32,
     pub devices: Vec<Device>,
     /// Every name ever given whose body exists: (number, position, id).
@@ -62,6 +65,8 @@ pub struct Person {
     pub all_cut: u64,
     pub platform_cuts: BTreeMap<u8, u64>,
     pub log: Vec<Entry>,
+    /// The first entry that is shown.
+    pub floor: u64,
 }
 
 #[derive(Clone)]
@@ -330,6 +335,16 @@ impl Model {
             Ask::FanoutNext { message, from } => {
                 self.fanout_next(message.0, from.0, next, facts, delivered)
             }
+            Ask::UpdateProfile {
+                user,
+                base,
+                profile,
+            } => self.update(user.0, *base, profile, next, facts, erased),
+            Ask::Unregister { user } => self.unregister(user.0, next, facts, erased),
+            Ask::TrimLog { user, floor } => self.trim(user.0, floor.0, facts),
+            Ask::Expire { .. } | Ask::Release { .. } | Ask::Change { .. } => {
+                unreachable!("messages with terms, and changes, are tested in `terms.rs`")
+            }
             Ask::Recall { message, receiver } => self.recall(
                 message.0,
                 receiver.map(|user| user.0),
@@ -357,6 +372,7 @@ impl Model {
             seen_at: *next,
             id: Some(user.id.clone()),
             registered_at: None,
+            turns: Vec::new(),
             profile: None,
             devices_given: 0,
             devices: Vec::new(),
@@ -364,6 +380,7 @@ impl Model {
             all_cut: 0,
             platform_cuts: BTreeMap::new(),
             log: Vec::new(),
+            floor: 1,
         });
         facts.push((
             Fact::UserSeen {
@@ -384,30 +401,6 @@ impl Model {
 
     pub(super) fn knows(&self, user: &UserRef) -> bool {
         self.people.iter().any(|person| person.hash == user.hash)
-    }
-
-    fn register(
-        &mut self,
-        user: &UserRef,
-        profile: &SealedBody,
-        mut next: u64,
-        facts: &mut Vec<(Fact, Body)>,
-    ) -> Answer {
-        let (number, new) = self.meet(user, &mut next, facts);
-        let person = self.person(number).unwrap();
-        if person.registered_at.is_some() {
-            return Err(Refusal::AlreadyRegistered);
-        }
-        person.registered_at = Some(next);
-        let waybill_core::body::Body::Profile(said) =
-            waybill_core::codec::decode(&profile.bytes).unwrap()
-        else {
-            panic!("not a profile");
-        };
-        person.profile = Some(said);
-        let user = UserNo(number);
-        facts.push((Fact::UserRegistered { user }, Some(profile.clone())));
-        Ok(Outcome::User { user, new })
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are those of the command")]
@@ -458,7 +451,7 @@ impl Model {
         Ok(Outcome::User { user, new })
     }
 
-    fn revoke(
+    pub(super) fn revoke(
         &mut self,
         user: u64,
         which: Revoked,

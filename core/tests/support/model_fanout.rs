@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry;
 use waybill_core::body::{Body as Said, SealedBody};
 use waybill_core::command::{Post, To, UserRef};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Audience, Fact, MessagePosted, RecalledPlace};
+use waybill_core::fact::{Audience, Fact, MessagePosted, RecalledPlace, Withdrawal};
 use waybill_core::id::{AudienceNo, ConversationSeq, KeyedHash, Opening, Position, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::UnknownReceiver;
@@ -209,6 +209,7 @@ impl Model {
             key: post.key,
             digest: post.digest,
             audience,
+            terms: post.terms,
         });
         facts.push((fact, Some(post.body.clone())));
         Ok(Outcome::Begun {
@@ -232,7 +233,7 @@ impl Model {
                 (numbers.collect(), Audience::Seen { last })
             }
             _ => {
-                let registered = everybody.filter(|person| person.registered_at.is_some());
+                let registered = everybody.filter(|person| person.is_registered());
                 let numbers = registered.map(|person| person.number);
                 (numbers.collect(), Audience::Registered { last })
             }
@@ -327,6 +328,7 @@ impl Model {
             let count = places.len() as u32;
             self.fanouts[at].recalled += u64::from(count);
             let fact = Fact::MessageRecalled {
+                why: Withdrawal::Recalled,
                 message,
                 echo: false,
                 places,
@@ -413,7 +415,8 @@ impl Model {
                 fanout.cut = Some(fanout.next);
                 (fanout.runs, fanout.next) = (true, 1);
                 let message = Position(message);
-                facts.push((Fact::FanoutRecalled { message }, None));
+                let why = Withdrawal::Recalled;
+                facts.push((Fact::FanoutRecalled { message, why }, None));
             }
             return Ok(Outcome::Recalled { receivers: 0 });
         };
@@ -429,6 +432,7 @@ impl Model {
         let receivers = place.iter().len() as u32;
         if place.is_some() {
             let fact = Fact::MessageRecalled {
+                why: Withdrawal::Recalled,
                 message: Position(message),
                 echo: false,
                 places: place.into_iter().collect(),

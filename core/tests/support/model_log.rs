@@ -106,6 +106,7 @@ impl Model {
                 new_receiver,
                 key: send.key,
                 digest: send.digest,
+                terms: send.terms,
             }),
             Some(send.body.clone()),
         ));
@@ -208,6 +209,7 @@ impl Model {
                 options_off: post.options_off,
                 key: post.key,
                 digest: post.digest,
+                terms: post.terms,
                 audience: Audience::Listed {
                     receivers: steps,
                     new: new_places,
@@ -444,9 +446,7 @@ impl Model {
             if person.seen_at == whose {
                 person.id = None;
             }
-            if person.registered_at == Some(whose) {
-                person.profile = None;
-            }
+            person.profile.take_if(|(position, _)| *position == whose);
             person
                 .device_names
                 .retain(|(_, position, _)| *position != whose);

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use waybill_core::fact::Withdrawal;
 use waybill_core::id::{
     AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo,
 };
 use waybill_core::state::{
     AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
-    ErasedRow, Family, FanoutChunkRow, FanoutRow, Key, MembershipRow, ProfileRow, RefusedRow,
-    RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
+    ErasedRow, Errand, Family, FanoutChunkRow, FanoutRow, Key, MembershipRow, ProfileRow,
+    RefusedRow, RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
     TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, Value,
     VersionRow,
 };
@@ -89,10 +90,12 @@ fn directory(person: &Person, rows: &mut Rows) {
         put(rows, user, UserRow { position, id });
     }
     if let Some(position) = person.registered_at.map(Position) {
-        put(rows, user, RegistrationRow { position });
-        if let Some(profile) = person.profile.clone() {
-            put(rows, user, ProfileRow { position, profile });
-        }
+        let turns = person.turns.iter().copied().map(Position).collect();
+        put(rows, user, RegistrationRow { position, turns });
+    }
+    if let Some((position, profile)) = person.profile.clone() {
+        let position = Position(position);
+        put(rows, user, ProfileRow { position, profile });
     }
     if person.all_cut > 0 || !person.platform_cuts.is_empty() {
         let cuts = person.platform_cuts.iter();
@@ -193,7 +196,7 @@ fn log(model: &Model, person: &Person, rows: &mut Rows) {
         UserHeadRow {
             control: ControlSeq(control),
             head: Seq(person.log.len() as u64),
-            floor: Seq(1),
+            floor: Seq(person.floor),
             chain: Hash(chain),
         },
     );
@@ -248,6 +251,9 @@ fn fanouts(model: &Model, rows: &mut Rows) {
             early: fanout.early.len() as u64,
             cut: fanout.cut.map(UserNo),
             recalled: fanout.recalled,
+            since: message,
+            since_time: Time(fanout.record_time),
+            done: fanout.cut.unwrap_or(fanout.next) == 0,
         };
         put(rows, message, row);
         for user in &fanout.early {
@@ -264,7 +270,11 @@ fn fanouts(model: &Model, rows: &mut Rows) {
         message: Position(fanout.position),
         sender: UserNo(fanout.sender),
         kind: fanout.kind,
-        recall: fanout.cut.is_some(),
+        since: Position(fanout.position),
+        errand: match fanout.cut {
+            Some(_) => Errand::Withdraw(Withdrawal::Recalled),
+            None => Errand::Deliver,
+        },
     });
     if !model.fanouts.is_empty() {
         let row = SettingsRow::Running(running.collect());

@@ -3,7 +3,9 @@
 
 use waybill_core::command::Deed;
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{ConversationSettings, Counted, Fact, RecalledPlace, RemovedMessage};
+use waybill_core::fact::{
+    ConversationSettings, Counted, Fact, RecalledPlace, RemovedMessage, Withdrawal,
+};
 use waybill_core::id::{ConversationSeq, Position, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal};
 use waybill_core::rules::Delivered;
@@ -269,6 +271,7 @@ impl Model {
         let receivers = places.len() as u32;
         if receivers > 0 {
             let fact = Fact::MessageRecalled {
+                why: Withdrawal::Recalled,
                 message: Position(message),
                 echo,
                 places,

@@ -71,6 +71,13 @@ enum Deed {
     /// Goes on with whatever runs among some twenty positions.
     Pump(u64),
     Next(u64, u64),
+    /// Updates a profile on the base of one of these records.
+    Update {
+        user: u64,
+        bases: Vec<u64>,
+    },
+    Unregister(u64),
+    Trim(u64, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +146,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0..4_u32).prop_map(Deed::Found),
         1 => (0..4_u32).prop_map(Deed::ChangeRules),
         3 => any::<bool>().prop_map(Deed::Policy),
-        3 => (0..USERS).prop_map(Deed::Register),
+        6 => (0..USERS).prop_map(Deed::Register),
         4 => (0..USERS, any::<bool>(), 0..3_u8, 0..TOKENS).prop_map(
             |(user, see, platform, token)| Deed::Issue { user, see, platform, token }
         ),
@@ -173,6 +180,13 @@ fn deeds() -> impl Strategy<Value = Deed> {
         4 => (0..5_u64).prop_map(Deed::Commit),
         6 => (0..60_u64).prop_map(Deed::Pump),
         1 => (0..60_u64, 0..9_u64).prop_map(|(message, from)| Deed::Next(message, from)),
+        4 => (number(), prop_oneof![4 => Just((0..60).collect()), 1 => vec(0..60_u64, 1)]).prop_map(
+            |(user, bases)| Deed::Update { user, bases }
+        ),
+        4 => number().prop_map(Deed::Unregister),
+        2 => (number(), prop_oneof![9 => 0..8_u64, 1 => Just(u64::MAX)]).prop_map(
+            |(user, floor)| Deed::Trim(user, floor)
+        ),
     ]
 }
 
@@ -360,6 +374,24 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             .map(|message| go_on(message, 1))
             .collect(),
         Deed::Next(message, from) => vec![go_on(*message, *from)],
+        Deed::Update { user, bases } => bases
+            .iter()
+            .map(|base| {
+                let number = next();
+                Ask::UpdateProfile {
+                    user: UserNo(*user),
+                    base: (*base > 0).then_some(Position(*base)),
+                    profile: cast::profile(number as u8).seal(cast::opening(number, 1)),
+                }
+            })
+            .collect(),
+        Deed::Unregister(user) => vec![Ask::Unregister {
+            user: UserNo(*user),
+        }],
+        Deed::Trim(user, floor) => vec![Ask::TrimLog {
+            user: UserNo(*user),
+            floor: Seq(*floor),
+        }],
         Deed::Tend(user, conversation, deed) => vec![Ask::Tend {
             user: UserNo(*user),
             conversation: *conversation,
@@ -419,6 +451,7 @@ fn post(letter: &Letter, to: To, number: u64) -> Ask {
         options_off: options(letter.request),
         key,
         digest: cast::digest(letter.request),
+        terms: None,
         body: cast::message(number).seal(cast::opening(number, 2)),
     })
 }
@@ -449,6 +482,7 @@ fn send(letter: &Letter, number: u64) -> Ask {
             .key
             .map(|key| cast::dedup(letter.from, letter.to, letter.notification, key)),
         digest: cast::digest(letter.request),
+        terms: None,
         body: cast::message(number).seal(cast::opening(number, 2)),
     })
 }

@@ -188,6 +188,7 @@ impl Script {
             options_off: letter.options_off,
             key,
             digest,
+            terms: None,
             body: Body::Message(message).seal(self.opening()),
         });
         self.ask(by, surface, ask);
@@ -277,6 +278,7 @@ pub fn commands() -> Vec<Stamped> {
     notices(&mut script);
     endings(&mut script);
     super::script_many::many(&mut script, LAST_BEFORE_MANY);
+    super::script_directory::directory(&mut script, LAST_BEFORE_DIRECTORY);
     script.commands
 }
 
@@ -422,6 +424,9 @@ fn endings(script: &mut Script) {
 
 /// The last position that the commands before those of `script_many` make.
 const LAST_BEFORE_MANY: u64 = 170;
+
+/// The last position that the commands before those of `script_directory` make.
+const LAST_BEFORE_DIRECTORY: u64 = 202;
 
 /// Positions whose bodies are erased: an id, a profile, a message, a device's id.
 pub const ERASED: [u64; 4] = [11, 6, 14, 19];

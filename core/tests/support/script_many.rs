@@ -29,6 +29,7 @@ impl Script {
             options_off: Options(options_off),
             key,
             digest,
+            terms: None,
             body: Body::Message(notice(number)).seal(self.opening()),
         });
         self.later(7);

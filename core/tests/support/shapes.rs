@@ -9,7 +9,7 @@ use waybill_core::command::{
     Ask, Command, ConversationKind, Send as SendAsk, Stamped, Unknown, UserRef,
 };
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Fact, MessageSent, Options, PackedCursor, Revoked};
+use waybill_core::fact::{Fact, MessageSent, Options, PackedCursor, Revoked, Terms};
 use waybill_core::id::{
     ConversationSeq, DeviceNo, Digest, Epoch, Hash, KeyedHash, Opening, Position, Seq, Time, UserNo,
 };
@@ -112,10 +112,27 @@ fn revocations() -> impl Strategy<Value = Revoked> {
     ]
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    let collapse = option::of(any::<[u8; 8]>());
+    (collapse, option::of(times()), option::of(times())).prop_map(
+        |(collapse, expires, not_before)| Terms {
+            collapse,
+            expires,
+            not_before,
+        },
+    )
+}
+
 fn messages_sent() -> BoxedStrategy<MessageSent> {
     (
         (conversations(), users(), small(), signed(), any::<u16>()),
-        (any::<bool>(), any::<bool>(), option::of(keyed()), digests()),
+        (
+            any::<bool>(),
+            any::<bool>(),
+            option::of(keyed()),
+            digests(),
+            option::of(terms()),
+        ),
     )
         .prop_map(|(who, how)| MessageSent {
             conversation: who.0,
@@ -127,6 +144,7 @@ fn messages_sent() -> BoxedStrategy<MessageSent> {
             new_receiver: how.1,
             key: how.2,
             digest: how.3,
+            terms: how.4,
         })
         .boxed()
 }
@@ -167,6 +185,12 @@ pub fn facts() -> BoxedStrategy<Fact> {
         messages_sent().prop_map(Fact::MessageSent),
         vec(cursor, 0..20).prop_map(|cursors| Fact::Reached { cursors }),
         positions().prop_map(|position| Fact::BodyErased { position }),
+        users().prop_map(|user| Fact::UserUpdated { user }),
+        (users(), vec(positions(), 0..4))
+            .prop_map(|(user, turns)| Fact::UserUnregistered { user, turns }),
+        (users(), vec(positions(), 0..4))
+            .prop_map(|(user, turns)| Fact::UserRegisteredAgain { user, turns }),
+        (users(), seqs()).prop_map(|(user, floor)| Fact::LogTrimmed { user, floor }),
     ]
     .boxed()
 }
@@ -286,7 +310,12 @@ fn sends() -> BoxedStrategy<SendAsk> {
     (
         (references(), references(), kind, any::<bool>()),
         (small(), signed(), any::<u16>()),
-        (option::of(keyed()), digests(), sealed()),
+        (
+            option::of(keyed()),
+            digests(),
+            option::of(terms()),
+            sealed(),
+        ),
     )
         .prop_map(|(who, what, rest)| SendAsk {
             sender: who.0,
@@ -298,7 +327,8 @@ fn sends() -> BoxedStrategy<SendAsk> {
             options_off: Options(what.2),
             key: rest.0,
             digest: rest.1,
-            body: rest.2,
+            terms: rest.2,
+            body: rest.3,
         })
         .boxed()
 }
@@ -323,6 +353,15 @@ fn asks() -> BoxedStrategy<Ask> {
             }
         ),
         (users(), revocations()).prop_map(|(user, which)| Ask::RevokeTokens { user, which }),
+        (users(), option::of(positions()), sealed()).prop_map(|(user, base, profile)| {
+            Ask::UpdateProfile {
+                user,
+                base,
+                profile,
+            }
+        }),
+        users().prop_map(|user| Ask::Unregister { user }),
+        (users(), seqs()).prop_map(|(user, floor)| Ask::TrimLog { user, floor }),
         sends().prop_map(Ask::Send),
         (users(), keyed(), any::<u8>(), sealed()).prop_map(|(user, id, platform, body)| {
             Ask::SeeDevice {

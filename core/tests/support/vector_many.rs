@@ -3,7 +3,7 @@
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{
     Audience, ConversationKind, ConversationSettings, Counted, Fact, MessagePosted, Options,
-    RecalledPlace, RemovedMessage,
+    RecalledPlace, RemovedMessage, Terms, Withdrawal,
 };
 use waybill_core::id::{AudienceNo, ConversationSeq, Digest, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Outcome, Refusal, Sent};
@@ -25,6 +25,11 @@ fn posted(audience: Audience) -> Fact {
         key: key.then_some([9, 8, 7, 6, 5, 4, 3, 2]),
         digest: Digest([1, 2, 3, 4, 5, 6, 7, 8]),
         audience,
+        terms: key.then_some(Terms {
+            collapse: Some([8, 7, 6, 5, 4, 3, 2, 1]),
+            expires: Some(Time(1_700_000_100_000)),
+            not_before: None,
+        }),
     })
 }
 
@@ -96,12 +101,14 @@ pub fn facts() -> Vec<Fact> {
         },
         Fact::MessageRecalled {
             message,
+            why: Withdrawal::Recalled,
             echo: true,
             places: vec![place(2, true), place(3, false)],
             next: None,
         },
         Fact::MessageRecalled {
             message,
+            why: Withdrawal::Expired,
             echo: false,
             places: Vec::new(),
             next: Some(UserNo(251)),
@@ -118,7 +125,10 @@ pub fn facts() -> Vec<Fact> {
             next: UserNo(0),
             early: true,
         },
-        Fact::FanoutRecalled { message },
+        Fact::FanoutRecalled {
+            message,
+            why: Withdrawal::Superseded,
+        },
         Fact::AudienceBegun {
             audience,
             name: keyed(0x50),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use waybill_core::body::Profile;
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::ConversationKind;
+use waybill_core::fact::{ConversationKind, Withdrawal};
 use waybill_core::id::{
     AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo,
 };
@@ -11,9 +11,10 @@ use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::state::{
     AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
-    ErasedRow, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow,
-    RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table, TokenCutRow, TokenRow,
-    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
+    ErasedRow, Errand, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow,
+    RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
+    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    VersionRow,
 };
 
 use super::script;
@@ -48,7 +49,8 @@ pub fn rows() -> Value {
                 message: Position(1_000),
                 sender: UserNo(300),
                 kind: ConversationKind::Notification,
-                recall: true,
+                since: Position(1_000),
+                errand: Errand::Withdraw(Withdrawal::Expired),
             }]),
         ),
         (
@@ -88,6 +90,10 @@ fn directory_rows() -> Vec<Value> {
         face_url: "http://www.head.com".to_owned(),
         rest: String::new(),
     };
+    let turned = RegistrationRow {
+        position,
+        turns: vec![Position(251), Position(70_000)],
+    };
     let id = "李四".to_owned();
     let name = DeviceNameRow {
         position,
@@ -100,7 +106,8 @@ fn directory_rows() -> Vec<Value> {
             &UserIdRow { position, user },
         ),
         row(user, number.clone(), &UserRow { position, id }),
-        row(user, number.clone(), &RegistrationRow { position }),
+        row(user, number.clone(), &RegistrationRow::new(position)),
+        row(user, number.clone(), &turned),
         row(user, number.clone(), &ProfileRow { position, profile }),
         row(user, number, &devices),
         row((user, DeviceNo(513)), json!([258, 513]), &name),
@@ -272,6 +279,9 @@ fn fanout_rows() -> Vec<Value> {
         early: 1,
         cut: Some(UserNo(301)),
         recalled: 250,
+        since: Position(1_000),
+        since_time: Time(1_700_000_000_000),
+        done: true,
     };
     let list = AudienceRow {
         begun: Position(998),

@@ -6,7 +6,7 @@ use waybill_core::body::{Body, Profile};
 use waybill_core::codec;
 use waybill_core::command::{Ask, Command, Stamped, Unknown};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Fact, MessageSent, Options, Revoked, pack_cursors};
+use waybill_core::fact::{Fact, MessageSent, Options, Revoked, Terms, pack_cursors};
 use waybill_core::hash;
 use waybill_core::id::{
     ConversationSeq, DeviceNo, Digest, Hash, KeyedHash, Position, Seq, Time, UserNo,
@@ -144,6 +144,7 @@ fn facts() -> Vec<Fact> {
         new_receiver: false,
         key: None,
         digest: Digest([1, 2, 3, 4, 5, 6, 7, 8]),
+        terms: None,
     };
     let notice = MessageSent {
         conversation: Conversation::Notification {
@@ -158,6 +159,11 @@ fn facts() -> Vec<Fact> {
         new_receiver: true,
         key: Some(keyed(0x20)),
         digest: Digest([0xff; 8]),
+        terms: Some(Terms {
+            collapse: None,
+            expires: None,
+            not_before: Some(Time(1_700_000_200_000)),
+        }),
     };
     let cursors = [
         (UserNo(1), DeviceNo(1), Seq(7)),
@@ -215,6 +221,26 @@ fn facts() -> Vec<Fact> {
     });
     facts.extend(revoked);
     facts.extend(vector_many::facts());
+    let user = UserNo(300);
+    facts.extend([
+        Fact::UserUpdated { user },
+        Fact::UserUnregistered {
+            user,
+            turns: Vec::new(),
+        },
+        Fact::UserUnregistered {
+            user,
+            turns: vec![Position(251), Position(70_000)],
+        },
+        Fact::UserRegisteredAgain {
+            user,
+            turns: vec![Position(251)],
+        },
+        Fact::LogTrimmed {
+            user,
+            floor: Seq(251),
+        },
+    ]);
     facts
 }
 
@@ -275,7 +301,7 @@ fn refused() -> Value {
             changed(2, &[254; 17]),
         ),
         ("a surface that is unknown", changed(4, &[4])),
-        ("a fact that is unknown", changed(5, &[23])),
+        ("a fact that is unknown", changed(5, &[27])),
         ("an option that is neither 0 nor 1", changed(7, &[2])),
         ("a byte too many", [&good[..], &[0]].concat()),
         ("a byte too few", good[..7].to_vec()),
@@ -427,6 +453,7 @@ fn answers() -> Vec<Answer> {
         Refusal::Underway,
         Refusal::Stale,
         Refusal::TooManyRunning,
+        Refusal::BeyondLog,
     ];
     answers.extend(refusals.map(Err));
     answers

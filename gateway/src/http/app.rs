@@ -12,7 +12,7 @@ use super::call::{Answered, Call};
 use super::listener::Handler;
 use super::respond::Body;
 use super::{body, v1};
-use crate::openim::v2;
+use crate::openim::{Dialect, v2};
 use crate::service::Service;
 
 /// Answers the requests of the HTTP listeners.
@@ -54,7 +54,10 @@ impl App {
         if native {
             v1::answer(&self.service, &call).await
         } else {
-            v2::answer(&self.service, &call).await
+            match Dialect::of(&head.headers) {
+                // v3 is not there yet, and callers of v2 may send its header all the same.
+                Dialect::V2 | Dialect::V3 => v2::answer(&self.service, &call).await,
+            }
         }
     }
 }

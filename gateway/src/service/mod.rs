@@ -5,8 +5,10 @@ mod accounts;
 mod audiences;
 mod conversations;
 mod cursors;
+mod directory;
 mod fanout;
 mod messages;
+mod operations;
 mod pull;
 mod quic;
 mod send;
@@ -94,6 +96,7 @@ struct Inner {
     openim_secret: Secret,
     epoch: Epoch,
     cursors: Cursors,
+    operations: operations::Operations,
     reads: Semaphore,
 }
 
@@ -130,6 +133,7 @@ impl Service {
             openim_secret: parts.openim_secret,
             epoch: parts.epoch,
             cursors: Cursors::default(),
+            operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
         }))
     }

@@ -50,6 +50,8 @@ routes! {
     V2Token: "/auth/user_token";
     /// OpenIM v2: parse token.
     V2ParseToken: "/auth/parse_token";
+    /// OpenIM v2: everything else.
+    V2Other: "openim v2, others";
     /// Native: send.
     Send: "POST /v1/messages";
     /// Native: look up by key.

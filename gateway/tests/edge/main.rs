@@ -11,3 +11,4 @@ mod tokens;
 mod v1;
 mod v2;
 mod v2_auth;
+mod v2_manage;

@@ -1,4 +1,4 @@
-//! Every user's log by itself: dense from floor to head, in the ledger's order, and chained link by link from the leaf hashes of
+//! Every user's log by itself: dense from its beginning to its head, in the ledger's order, and chained link by link from the leaf hashes of
 //! the records that it points to. Knows nothing of the fold: it finds what a comparison finds, and says in whose log and where.
 
 use std::ops::RangeInclusive;
@@ -186,14 +186,17 @@ impl Visitor for UserLogs<'_> {
         self.chain = Chain::default();
         match UserHeadRow::decode(head) {
             Ok(row) => {
-                if row.floor == Seq(1) {
-                    let user = self.user;
-                    self.chain.computed = self.epoch.map(|epoch| hash::chain_start(&epoch, user));
+                let user = self.user;
+                self.chain.computed = self.epoch.map(|epoch| hash::chain_start(&epoch, user));
+                if !(1..=row.head.0.saturating_add(1)).contains(&row.floor.0) {
+                    let floor = row.floor.0;
+                    self.add(Class::EntryMalformed, floor..=floor, || {
+                        format!("the log's floor is {floor}, and its head {}", row.head)
+                    });
                 }
-                // With a higher floor the chain begins at the first stored hash.
-                self.chain.good = row.floor.0.saturating_sub(1);
                 self.head = Some(row);
-                Ok(Some(row.floor.0..=row.head.0))
+                // What lies before the floor is not shown any more, and still there.
+                Ok(Some(1..=row.head.0))
             }
             Err(error) => {
                 self.head = None;

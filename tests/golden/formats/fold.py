@@ -125,11 +125,27 @@ class Fold:
 
     def on_UserRegistered(self, position, fact, body, _data):
         user = fact["user"]
-        self.put("registrations", user, {"position": position})
+        self.put("registrations", user, {"position": position, "turns": []})
+        self.on_UserUpdated(position, fact, body, _data)
+
+    def on_UserUpdated(self, position, fact, body, _data):
+        user = fact["user"]
         if body:
             self.put("profiles", user, {"position": position, "profile": body})
         else:
             self.rows.pop(("profiles", row_key("profiles", user)), None)
+
+    def on_UserUnregistered(self, position, fact, _body, _data):
+        row = self.get("registrations", fact["user"])
+        self.put("registrations", fact["user"], {**row, "turns": [*fact["turns"], position]})
+
+    def on_UserRegisteredAgain(self, position, fact, body, data):
+        self.on_UserUnregistered(position, fact, body, data)
+        self.on_UserUpdated(position, fact, body, data)
+
+    def on_LogTrimmed(self, _position, fact, _body, _data):
+        row = self.get("user_heads", fact["user"])
+        self.put("user_heads", fact["user"], {**row, "floor": fact["floor"]})
 
     def on_DeviceSeen(self, position, fact, body, _data):
         user, device = fact["user"], fact["device"]
@@ -450,6 +466,8 @@ class Fold:
         joined = {
             "UserSeen": ("users", ["user"]),
             "UserRegistered": ("profiles", ["user"]),
+            "UserUpdated": ("profiles", ["user"]),
+            "UserRegisteredAgain": ("profiles", ["user"]),
             "DeviceSeen": ("device_names", ["user", "device"]),
         }
         if name in joined:

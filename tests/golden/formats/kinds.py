@@ -102,6 +102,10 @@ FACT = Choice(
     ("AudienceFilled", Struct(audience=U64, lines=U32, members=ListOf(U64))),
     ("ReceiversRefused", Struct(audience=U64, count=U32)),
     ("AudienceCommitted", Struct(audience=U64)),
+    ("UserUpdated", Struct(user=U64)),
+    ("UserUnregistered", Struct(user=U64, turns=ListOf(U64))),
+    ("UserRegisteredAgain", Struct(user=U64, turns=ListOf(U64))),
+    ("LogTrimmed", Struct(user=U64, floor=U64)),
 )
 RECORD = Struct(
     version=U8,
@@ -158,6 +162,8 @@ BODY_OF_FACT = {
     "MessagePosted": "Message",
     "AudienceBegun": "Audience",
     "ReceiversRefused": "Refused",
+    "UserUpdated": "Profile",
+    "UserRegisteredAgain": "Profile",
 }
 
 # --- Section 7: rows of the views -----------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ FAMILIES = {
     "settings": (1, True, [KEY_U8], SETTINGS),
     "user_ids": (2, True, [KEYED], Struct(position=U64, user=U64)),
     "users": (3, False, [KEY_U64], Struct(position=U64, id=TEXT)),
-    "registrations": (4, True, [KEY_U64], Struct(position=U64)),
+    "registrations": (4, True, [KEY_U64], Struct(position=U64, turns=ListOf(U64))),
     "profiles": (5, False, [KEY_U64], Struct(position=U64, profile=PROFILE)),
     "devices": (6, True, [KEY_U64], Struct(last=U32, devices=ListOf(DEVICE))),
     "device_names": (7, False, [KEY_U64, KEY_U32], Struct(position=U64, id=TEXT)),
@@ -344,6 +350,9 @@ ASK = Choice(
     ("FillAudience", Struct(audience=U64, line=U64, users=ListOf(REFERENCE), opening=OPENING)),
     ("CommitAudience", Struct(audience=U64)),
     ("FanoutNext", Struct(message=U64, **{"from": U64})),
+    ("UpdateProfile", Struct(user=U64, base=Option(U64), profile=SEALED)),
+    ("Unregister", Struct(user=U64)),
+    ("TrimLog", Struct(user=U64, floor=U64)),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 
@@ -363,7 +372,7 @@ REFUSAL = Choice(
             "KeyReused UnknownReceiver UnknownUser AlreadyRegistered NothingToErase "
             "AlreadyFounded NotFounded BadRules TooLarge BadBody "
             "UnknownConversation BeyondConversation UnknownMessage BadSetting NamedTwice "
-            "UnknownAudience AudienceState Underway Stale TooManyRunning"
+            "UnknownAudience AudienceState Underway Stale TooManyRunning BeyondLog"
         ).split()
     )
 )

@@ -9,6 +9,7 @@
 mod audience;
 mod change;
 mod deliver;
+mod directory;
 mod fanout;
 pub(super) mod joined;
 mod tended;
@@ -53,7 +54,7 @@ pub fn apply<S: State>(
             );
             state.put(SettingsKey::Users, &SettingsRow::Users(*user));
         }
-        Fact::UserRegistered { user } => state.append(*user, &RegistrationRow { position }),
+        Fact::UserRegistered { user } => state.append(*user, &RegistrationRow::new(position)),
         Fact::DeviceSeen {
             user,
             device,
@@ -122,6 +123,12 @@ pub fn apply<S: State>(
             erase(state, position, *whose)?;
             applied.erased = Some(*whose);
         }
+        // Its row is joined.
+        Fact::UserUpdated { .. } => {}
+        Fact::UserUnregistered { user, turns } | Fact::UserRegisteredAgain { user, turns } => {
+            directory::turn(state, position, *user, turns)?;
+        }
+        Fact::LogTrimmed { user, floor } => directory::trim(state, *user, *floor)?,
     }
     Ok(applied)
 }
@@ -232,6 +239,8 @@ fn erase<S: State>(
             state.delete::<UserRow>(user);
         }
         Fact::UserRegistered { user }
+        | Fact::UserUpdated { user }
+        | Fact::UserRegisteredAgain { user, .. }
             if state
                 .row::<ProfileRow>(user)?
                 .is_some_and(|row| row.position == whose) =>

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 mod audience;
+
 mod change;
 mod collapse;
+mod directory;
 mod fanout;
 mod recall;
 mod send;
 mod tend;
 mod timer;
+mod trim;
 mod users;
 
 pub use fanout::Fanned;
@@ -24,8 +27,7 @@ use crate::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Draft, Reply, Tail, is_known};
 use crate::state::{
-    DevicesRow, ErasedRow, Family, RegistrationRow, Scan, StateExt, TokenCutRow, TokenRow,
-    UserHeadRow,
+    DevicesRow, ErasedRow, Family, Scan, StateExt, TokenCutRow, TokenRow, UserHeadRow,
 };
 
 /// The rules version of this folder.
@@ -62,7 +64,7 @@ pub fn decide<'a, S: Scan>(
             Ok(Decision::Known(Outcome::Done))
         }
         Ask::ChangePolicy(policy) => Ok(facts([bare(Fact::PolicyChanged(*policy))])),
-        Ask::Register { user, profile } => register(state, user, profile),
+        Ask::Register { user, profile } => directory::register(state, user, profile),
         Ask::IssueToken {
             user,
             unknown,
@@ -98,6 +100,13 @@ pub fn decide<'a, S: Scan>(
         } => audience::fill(state, *audience, *line, users, *opening),
         Ask::CommitAudience { audience } => audience::commit(state, *audience),
         Ask::FanoutNext { message, from } => fanout::next(state, *message, *from),
+        Ask::UpdateProfile {
+            user,
+            base,
+            profile,
+        } => directory::update(state, *user, *base, profile),
+        Ask::Unregister { user } => directory::unregister(state, *user),
+        Ask::TrimLog { user, floor } => trim::trim(state, *user, *floor),
         Ask::Expire { message } => timer::expire(state, time, *message),
         Ask::Release { message } => timer::release(state, time, *message),
         Ask::Change {
@@ -115,26 +124,6 @@ fn facts<'a, const N: usize>(drafts: [Draft<'a>; N]) -> Decision<'a> {
 
 pub(super) fn bare<'a>(fact: Fact) -> Draft<'a> {
     Draft { fact, body: None }
-}
-
-fn register<'a, S: Scan>(
-    state: &S,
-    user: &UserRef,
-    profile: &'a SealedBody,
-) -> Result<Decision<'a>, StateError> {
-    let mut drafts = Vec::with_capacity(2);
-    let (number, new) = Users::new(state).find_or_see(user, &mut drafts)?;
-    if !new && state.row::<RegistrationRow>(number)?.is_some() {
-        return Ok(Decision::Refused(Refusal::AlreadyRegistered));
-    }
-    drafts.push(Draft {
-        fact: Fact::UserRegistered { user: number },
-        body: Some(Cow::Borrowed(profile)),
-    });
-    Ok(Decision::Facts(
-        drafts,
-        Reply::Given(Outcome::User { user: number, new }),
-    ))
 }
 
 fn issue<'a, S: Scan>(

@@ -25,6 +25,9 @@ pub const MAX_WAIT_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 /// Most lines of an audience's list in one command.
 pub const MAX_FILLED: usize = 1000;
 
+/// Most ends and new beginnings that are known of a registration; even. Each costs a record, and its row is written whole.
+pub const MAX_TURNS: usize = 32;
+
 /// Most messages that one command removes for a user.
 pub const MAX_REMOVED: usize = 256;
 

@@ -21,7 +21,8 @@ pub fn user_entry<S: State>(
     let Some(head) = state.row::<UserHeadRow>(user)? else {
         return Ok(None);
     };
-    search(head.floor.0, head.head.0, position, |seq| {
+    // Entries before the floor are not shown, and are there.
+    search(1, head.head.0, position, |seq| {
         let row: UserLogRow = present(state.row((user, Seq(seq)))?, "user_log")?;
         Ok((row.position, (Seq(seq), row)))
     })

@@ -27,6 +27,8 @@ pub enum Kind {
     Map,
     /// `[]string`
     Texts,
+    /// A list of numbers from 0 to 2^32 - 1.
+    Uint32s,
     /// A pointer to a struct.
     Struct(&'static Shape),
 }
@@ -42,6 +44,8 @@ pub enum Rule {
     Min(i64),
     /// At most this many characters, or this large.
     Max(i64),
+    /// The same, under the other name that the original has for it.
+    Lte(i64),
     /// One of these numbers.
     OneOf(&'static [i64]),
 }
@@ -84,6 +88,8 @@ pub enum Value<'a> {
     Object(&'a str, usize),
     /// A list of texts.
     Texts(Vec<Cow<'a, str>>),
+    /// A list of numbers.
+    Numbers(Vec<i64>),
     /// The fields of a struct.
     Struct(Box<Values<'a>>),
 }
@@ -128,6 +134,15 @@ impl<'a> Values<'a> {
     pub fn texts(&self, index: usize) -> &[Cow<'a, str>] {
         match self.at(index) {
             Value::Texts(texts) => texts,
+            _ => &[],
+        }
+    }
+
+    /// The numbers of a field, or none.
+    #[must_use]
+    pub fn numbers(&self, index: usize) -> &[i64] {
+        match self.at(index) {
+            Value::Numbers(numbers) => numbers,
             _ => &[],
         }
     }
@@ -258,10 +273,13 @@ fn find(shape: &Shape, key: &str) -> Option<usize> {
 /// Puts a value into a field, or names what was found in its place.
 fn take<'a>(kind: Kind, found: members::Value<'_, 'a>, slot: &mut Value<'a>) -> Result<(), String> {
     match (kind, found.raw()) {
-        (Kind::Map | Kind::Struct(_) | Kind::Texts, Raw::Null) => *slot = Value::Zero,
+        (Kind::Map | Kind::Struct(_) | Kind::Texts | Kind::Uint32s, Raw::Null) => {
+            *slot = Value::Zero
+        }
         (_, Raw::Null) => {}
         (Kind::Text, Raw::String(raw)) => *slot = Value::Text(unquote(raw)),
         (Kind::Texts, Raw::Array) => *slot = Value::Texts(texts(found)?),
+        (Kind::Uint32s, Raw::Array) => *slot = Value::Numbers(numbers(found)?),
         (Kind::Flag, Raw::Bool(flag)) => *slot = Value::Flag(flag),
         (Kind::Map, Raw::Object) => *slot = Value::Object(found.text(), found.place()),
         (Kind::Int32, Raw::Number(text)) => *slot = Value::Number(int::<i32>(text)?),
@@ -279,6 +297,15 @@ fn texts<'a>(found: members::Value<'_, 'a>) -> Result<Vec<Cow<'a, str>>, String>
         other => Err(json_type(other).to_owned()),
     };
     found.elements().map(text).collect()
+}
+
+fn numbers(found: members::Value<'_, '_>) -> Result<Vec<i64>, String> {
+    let number = |element: members::Value<'_, '_>| match element.raw() {
+        Raw::Number(text) => int::<u32>(text),
+        Raw::Null => Ok(0),
+        other => Err(json_type(other).to_owned()),
+    };
+    found.elements().map(number).collect()
 }
 
 fn int<T: std::str::FromStr + Into<i64>>(text: &str) -> Result<i64, String> {
@@ -302,7 +329,7 @@ fn go_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "string",
         Kind::Int32 => "int32",
-        Kind::Uint32 => "uint32",
+        Kind::Uint32 | Kind::Uint32s => "uint32",
         Kind::Flag => "bool",
         Kind::Map => "map[string]interface {}",
         // Only an element can be wrong where a list is.
@@ -342,14 +369,18 @@ fn broken(rules: &[Rule], value: &Value<'_>) -> Option<&'static str> {
         Value::Number(number) => *number,
         Value::Flag(flag) => i64::from(*flag),
         Value::Texts(texts) => i64::try_from(texts.len()).unwrap_or(i64::MAX),
+        Value::Numbers(numbers) => i64::try_from(numbers.len()).unwrap_or(i64::MAX),
         Value::Object(..) | Value::Struct(_) => 1,
     };
+    let is_list = matches!(value, Value::Texts(_) | Value::Numbers(_));
     for rule in rules {
         match rule {
-            Rule::Required if size == 0 => return Some("required"),
+            // In Go a list without elements is there.
+            Rule::Required if size == 0 && !is_list => return Some("required"),
             Rule::OmitEmpty if size == 0 => return None,
             Rule::Min(min) if size < *min => return Some("min"),
             Rule::Max(max) if size > *max => return Some("max"),
+            Rule::Lte(max) if size > *max => return Some("lte"),
             Rule::OneOf(allowed) if !allowed.contains(&size) => return Some("oneof"),
             _ => {}
         }

@@ -34,14 +34,14 @@ use crate::telemetry::same_secret;
 const TOKEN: HeaderName = HeaderName::from_static("token");
 
 /// What a request came to, before it becomes a response.
-struct Outcome {
-    reply: Reply,
+pub(super) struct Outcome {
+    pub(super) reply: Reply,
     operation_id: String,
     error: Option<Error>,
 }
 
 impl Outcome {
-    fn ok(reply: Reply, operation_id: &str) -> Self {
+    pub(super) fn ok(reply: Reply, operation_id: &str) -> Self {
         Self {
             reply,
             operation_id: operation_id.to_owned(),
@@ -49,7 +49,7 @@ impl Outcome {
         }
     }
 
-    fn refused(reply: Reply, operation_id: &str, error: Error) -> Self {
+    pub(super) fn refused(reply: Reply, operation_id: &str, error: Error) -> Self {
         Self {
             reply,
             operation_id: operation_id.to_owned(),
@@ -80,7 +80,16 @@ pub async fn answer(service: &Service, call: &Call<'_>) -> Answered {
         "/auth/user_register" => (register(service, call).await, Route::V2Register),
         "/auth/user_token" => (user_token(service, call).await, Route::V2Token),
         "/auth/parse_token" => (parse_token(service, call), Route::V2ParseToken),
-        _ => return not_found(),
+        path => {
+            let tended = match super::directory::answer(service, call).await {
+                Some(outcome) => Some(outcome),
+                None => super::inbox::answer(service, call).await,
+            };
+            match tended.or_else(|| super::offered::refusal(path)) {
+                Some(outcome) => (outcome, Route::V2Other),
+                None => return not_found(),
+            }
+        }
     };
     respond(outcome, route)
 }
@@ -129,7 +138,7 @@ fn cors(headers: &mut HeaderMap) {
     debug_assert!(headers.contains_key(CONTENT_TYPE));
 }
 
-fn token<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
+pub(super) fn token<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
     call.header(&TOKEN)
         .map_err(|_| Error::of(Kind::TokenMalformed))
 }
@@ -194,7 +203,9 @@ async fn send(service: &Service, call: &Call<'_>) -> Outcome {
     };
     let request = &ready.request;
     let operation_id = request.operation_id();
-    match send_checked(service, call, &ready).await {
+    let done = send_checked(service, call, &ready).await;
+    note(service, &ready, done.as_ref().map(|_| true));
+    match done {
         Ok(reply) => Outcome::ok(reply, operation_id),
         Err(error) => {
             let reply = match error.row().v2_http {
@@ -214,17 +225,30 @@ async fn batch_send(service: &Service, call: &Call<'_>) -> Outcome {
         Err(outcome) => return outcome,
     };
     let operation_id = ready.request.operation_id();
-    match batch_send_checked(service, call, &ready).await {
-        Ok(reply) => Outcome::ok(reply, operation_id),
+    let done = batch_send_checked(service, call, &ready).await;
+    note(service, &ready, done.as_ref().map(|(_, whole)| *whole));
+    match done {
+        Ok((reply, _)) => Outcome::ok(reply, operation_id),
         Err(error) => Outcome::refused(Reply::of(&error), operation_id, error),
     }
 }
 
+/// Notes for `/msg/check_msg_is_send_success` what became of a send, where that is known.
+fn note(service: &Service, ready: &Ready<'_>, done: Result<bool, &Error>) {
+    let succeeded = match done {
+        Ok(succeeded) => succeeded,
+        Err(error) if error.kind == Kind::OutcomeUnknown => return,
+        Err(_) => false,
+    };
+    service.note_operation(&ready.principal, ready.request.operation_id(), succeeded);
+}
+
+/// The answer, and whether every receiver has got the message.
 async fn batch_send_checked(
     service: &Service,
     call: &Call<'_>,
     ready: &Ready<'_>,
-) -> Result<Reply, Error> {
+) -> Result<(Reply, bool), Error> {
     let key = key(service, call, &ready.principal, &ready.request)?;
     let outgoing = outgoing(call, ready, "", &key)?;
     let mut named = HashSet::new();
@@ -251,7 +275,7 @@ async fn batch_send_checked(
             }
         }
     }
-    Ok(Reply::batch_sent(&sent, &failed))
+    Ok((Reply::batch_sent(&sent, &failed), failed.is_empty()))
 }
 
 async fn send_checked(
@@ -484,7 +508,7 @@ fn scanned<'a>(service: &Service, call: &'a Call<'_>) -> Result<Tape<'a>, BindEr
     scan(call.body, depth)
 }
 
-fn bound<'a>(
+pub(super) fn bound<'a>(
     service: &Service,
     call: &'a Call<'_>,
     shape: &'static Shape,
@@ -492,7 +516,7 @@ fn bound<'a>(
     bind(&scanned(service, call)?, shape)
 }
 
-fn unbound(prefix: &str, error: BindError) -> Outcome {
+pub(super) fn unbound(prefix: &str, error: BindError) -> Outcome {
     let kind = match error {
         BindError::Syntax(_) | BindError::NotText => Kind::Malformed,
         BindError::Type(_) | BindError::Rules(_) => Kind::InvalidField,

@@ -144,6 +144,31 @@ impl Reply {
         }
     }
 
+    /// The original's common answer: code, text, and `data` as JSON where there is any.
+    #[must_use]
+    pub fn common(code: i32, text: &str, data: Option<&str>) -> Self {
+        let mut out = Vec::with_capacity(64 + data.map_or(0, str::len));
+        code_and_text(&mut out, "{", code, text);
+        if let Some(data) = data {
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(data.as_bytes());
+        }
+        out.push(b'}');
+        Self {
+            status: 200,
+            body: out,
+        }
+    }
+
+    /// Any JSON.
+    #[must_use]
+    pub fn json(body: String) -> Self {
+        Self {
+            status: 200,
+            body: body.into_bytes(),
+        }
+    }
+
     /// An error from the table, with its own text.
     #[must_use]
     pub fn of(error: &Error) -> Self {

@@ -10,7 +10,11 @@ use crate::state::{DeviceNameRow, Overlay, ProfileRow, State, UserRow};
 pub fn is_joined(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::UserSeen { .. } | Fact::UserRegistered { .. } | Fact::DeviceSeen { .. }
+        Fact::UserSeen { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::DeviceSeen { .. }
+            | Fact::UserUpdated { .. }
+            | Fact::UserRegisteredAgain { .. }
     )
 }
 
@@ -19,7 +23,12 @@ pub fn may_join(fact: &Fact, body: &Body) -> bool {
     matches!(
         (fact, body),
         (Fact::UserSeen { .. }, Body::User { .. })
-            | (Fact::UserRegistered { .. }, Body::Profile(_))
+            | (
+                Fact::UserRegistered { .. }
+                    | Fact::UserUpdated { .. }
+                    | Fact::UserRegisteredAgain { .. },
+                Body::Profile(_)
+            )
             | (Fact::DeviceSeen { .. }, Body::Device { .. })
     )
 }
@@ -40,7 +49,12 @@ pub fn join<S: State>(
                 id: id.clone(),
             },
         ),
-        (Fact::UserRegistered { user }, Some(Body::Profile(profile))) => {
+        (
+            Fact::UserRegistered { user }
+            | Fact::UserUpdated { user }
+            | Fact::UserRegisteredAgain { user, .. },
+            Some(Body::Profile(profile)),
+        ) => {
             state.put(
                 *user,
                 &ProfileRow {
@@ -49,7 +63,12 @@ pub fn join<S: State>(
                 },
             );
         }
-        (Fact::UserRegistered { user }, None) => state.delete::<ProfileRow>(*user),
+        (
+            Fact::UserRegistered { user }
+            | Fact::UserUpdated { user }
+            | Fact::UserRegisteredAgain { user, .. },
+            None,
+        ) => state.delete::<ProfileRow>(*user),
         (Fact::DeviceSeen { user, device, .. }, Some(Body::Device { id })) => {
             state.append(
                 (*user, *device),

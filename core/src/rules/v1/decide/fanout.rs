@@ -60,7 +60,7 @@ impl Fanned {
             }
             Audience::Registered { .. } => Ok(state
                 .row::<RegistrationRow>(user)?
-                .is_some_and(|row| row.position < self.position)),
+                .is_some_and(|row| row.stood_at(self.position))),
             Audience::Seen { last } => Ok(user <= last),
         }
     }
@@ -121,7 +121,7 @@ impl Fanned {
                 let to = last.next();
                 for (key, row) in state.rows::<RegistrationRow>(&from, &to, limit)? {
                     let user = UserNo(key.last_number());
-                    if row.position < self.position {
+                    if row.stood_at(self.position) {
                         users.push(user);
                     }
                     looked_at = Some(user);

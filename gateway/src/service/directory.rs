@@ -1,0 +1,222 @@
+//! The directory, and the ends of users' logs, as business systems tend them: profiles, registrations, who is connected.
+
+use waybill_core::body::{Body, Profile};
+use waybill_core::command::{Ask, Deed};
+use waybill_core::conversation::Conversation;
+use waybill_core::id::{ConversationSeq, Opening, Seq, UserNo};
+use waybill_core::limits::{MAX_REMOVED, MAX_TEXT_BYTES};
+use waybill_core::record::Surface;
+
+use super::{Pulled, Service, View, check, unreadable};
+use crate::auth::Principal;
+use crate::error::{Error, Kind};
+use crate::random;
+use crate::registry::CloseReason;
+
+/// How often an update is tried again when somebody else's came first.
+const UPDATE_TRIES: usize = 8;
+
+impl Service {
+    /// What became of recent sends, by operationID.
+    pub(crate) fn note_operation(&self, principal: &Principal, id: &str, succeeded: bool) {
+        let key = self.text_key(&principal.user, id);
+        self.0.operations.note(key, succeeded);
+    }
+
+    /// Whether the last send of this caller with this operationID succeeded; `None` when that is not known.
+    #[must_use]
+    pub fn operation(&self, principal: &Principal, id: &str) -> Option<bool> {
+        self.0.operations.find(&self.text_key(&principal.user, id))
+    }
+
+    /// The profile of a registered user; `None` of anybody else, and when it was erased.
+    ///
+    /// # Errors
+    /// When the id is none or the log cannot be read.
+    pub fn profile(&self, user: &str) -> Result<Option<Profile>, Error> {
+        check("userID", user)?;
+        let reader = &self.0.reader;
+        let Some(number) = reader.user_no(self.user_hash(user)).map_err(unreadable)? else {
+            return Ok(None);
+        };
+        reader.profile(number).map_err(unreadable)
+    }
+
+    /// Changes the profile of a registered user: `change` gets it as it is now.
+    ///
+    /// # Errors
+    /// When the principal may not act for the user, who is not registered, or a text is too long.
+    pub async fn update_profile(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+        change: impl Fn(&mut Profile),
+    ) -> Result<(), Error> {
+        let number = self.acting_for(principal, user)?;
+        for _ in 0..UPDATE_TRIES {
+            let row = self.0.reader.profile_row(number).map_err(unreadable)?;
+            let (base, mut profile) = match row {
+                Some(row) => (Some(row.position), row.profile),
+                None => (None, Profile::default()),
+            };
+            change(&mut profile);
+            let texts = [&profile.nickname, &profile.face_url, &profile.rest];
+            if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
+                let detail = format!("a text of the profile is longer than {MAX_TEXT_BYTES} bytes");
+                return Err(Error::new(Kind::InvalidField, detail));
+            }
+            let ask = Ask::UpdateProfile {
+                user: number,
+                base,
+                profile: Body::Profile(profile).seal(Opening(random::bytes()?)),
+            };
+            match self.ask(principal.number, surface, ask).await {
+                // Somebody else was first.
+                Err(error) if error.kind == Kind::Stale => {}
+                other => return other.map(drop),
+            }
+        }
+        Err(Error::of(Kind::Busy))
+    }
+
+    /// Ends a user's registration: the tokens are revoked, live connections end, the profile is erased; number and log stay.
+    ///
+    /// # Errors
+    /// When the principal may not, or the user is not registered.
+    pub async fn unregister(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+    ) -> Result<(), Error> {
+        let number = self.acting_for(principal, user)?;
+        self.may_issue_for(principal, user)?;
+        let ask = Ask::Unregister { user: number };
+        self.ask(principal.number, surface, ask).await?;
+        self.0.authenticator.tokens_were_revoked();
+        self.registry().close_user(user, CloseReason::Revoked);
+        Ok(())
+    }
+
+    /// Registered users from a number on, ascending: at most `limit` ids, and the number to go on with.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn registered(
+        &self,
+        from: UserNo,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<UserNo>), Error> {
+        self.read(move |this| {
+            let (numbers, next) = this.0.reader.registered(from, limit)?;
+            let mut ids = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                ids.extend(this.0.reader.user_id(number)?);
+            }
+            Ok((ids, next))
+        })
+        .await
+    }
+
+    /// Lets a user's log begin at `floor`; with `None`, behind its end.
+    ///
+    /// # Errors
+    /// When the principal may not act for the user, or the floor lies beyond the end of the log.
+    pub async fn trim_log(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+        floor: Option<Seq>,
+    ) -> Result<(), Error> {
+        let user = self.acting_for(principal, user)?;
+        let floor = match floor {
+            Some(floor) => floor,
+            None => self.0.reader.span(user).map_err(unreadable)?.head.next(),
+        };
+        let ask = Ask::TrimLog { user, floor };
+        self.ask(principal.number, surface, ask).await.map(drop)
+    }
+
+    /// The entries at these seqs, ascending; those that are not there, or not shown, are left out.
+    ///
+    /// # Errors
+    /// When the principal may not read the log, or it cannot be read.
+    pub async fn entries_at(
+        &self,
+        principal: &Principal,
+        user: &str,
+        seqs: &[u64],
+    ) -> Result<Vec<View>, Error> {
+        let mut wanted = seqs.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut at = 0;
+        while let Some(first) = wanted.get(at).copied() {
+            // Seqs in a row come with one page.
+            let row = wanted[at..].iter().zip(first..);
+            let count = row.take_while(|(seq, expected)| *seq == expected).count();
+            let after = Seq(first.saturating_sub(1));
+            match self.pull(principal, user, after, count).await? {
+                Pulled::Page(page) if !page.entries.is_empty() && first > 0 => {
+                    at += page.entries.len().min(count);
+                    found.extend(page.entries);
+                }
+                _ => at += 1,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes the messages at these seqs of a user's log, for that user alone. What is no message is passed over.
+    ///
+    /// # Errors
+    /// As [`Service::entries_at`].
+    pub async fn remove_at(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+        seqs: &[u64],
+    ) -> Result<(), Error> {
+        let owner = self.acting_for(principal, user)?;
+        let mut places: Vec<(Conversation, ConversationSeq)> = Vec::new();
+        for view in self.entries_at(principal, user, seqs).await? {
+            if view.kind == 1
+                && let Some(conversation) = self.conversation_of(owner, &view)?
+            {
+                places.push((conversation, view.conversation_seq));
+            }
+        }
+        places.sort_unstable();
+        for group in places.chunk_by(|one, other| one.0 == other.0) {
+            for part in group.chunks(MAX_REMOVED) {
+                let ask = Ask::Tend {
+                    user: owner,
+                    conversation: group[0].0,
+                    deed: Deed::Remove {
+                        messages: part.iter().map(|(_, seq)| *seq).collect(),
+                    },
+                };
+                self.ask(principal.number, surface, ask).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn conversation_of(&self, owner: UserNo, view: &View) -> Result<Option<Conversation>, Error> {
+        let super::Told::Message(told) = &view.told else {
+            return Ok(None);
+        };
+        let opened = self.0.reader.open(told.position).map_err(unreadable)?;
+        Ok(opened.and_then(|opened| match opened.record.fact {
+            waybill_core::fact::Fact::MessageSent(sent) => Some(sent.conversation),
+            waybill_core::fact::Fact::MessagePosted(posted) => {
+                Some(posted.kind.between(posted.sender, owner))
+            }
+            _ => None,
+        }))
+    }
+}
