@@ -71,6 +71,13 @@ pub enum Outcome {
         /// How many receivers were served.
         served: u32,
     },
+    /// Cursors were taken, but not all as far as was said: the same command again takes them further.
+    ReachedPartly,
+    /// A message has these marks of its receiver; it is opened in any case.
+    Marked {
+        /// Whether it is confirmed too.
+        confirmed: bool,
+    },
 }
 
 /// Where a message came to stand.
@@ -157,6 +164,9 @@ pub enum Refusal {
     /// As many fan-outs are running as may run at once.
     #[error("too many messages to many receivers are on their way")]
     TooManyRunning,
+    /// The message was recalled: nobody can open or confirm it any more.
+    #[error("the message was recalled")]
+    MessageRecalled,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

@@ -13,11 +13,12 @@ pub use key::{Key, RowKey};
 pub use map::MapState;
 pub use overlay::{Effect, Overlay};
 pub use row::{
-    AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
+    AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
-    ErasedRow, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow,
-    RemovedRow, Row, Running, SettingsKey, SettingsRow, Table, TokenCutRow, TokenRow,
-    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
+    ErasedRow, FanoutChunkRow, FanoutRow, MarkRow, MembershipRow, ProfileRow, RefusedRow,
+    RegistrationRow, RemovedRow, Row, Running, SettingsKey, SettingsRow, StatusPlace, StatusRow,
+    StatusState, StatusTimeRow, Table, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow,
+    UserIdRow, UserLogRow, UserRow, VersionRow,
 };
 pub use state_hash::StateHasher;
 

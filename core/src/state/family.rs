@@ -58,6 +58,14 @@ pub enum Family {
     AudienceMembers,
     /// Audience number, position → a record of refused lines.
     Refused,
+    /// Message, receiver → since when it is opened and confirmed.
+    Marks,
+    /// User number → whether the account is tracked, and the end of its status log.
+    Accounts,
+    /// User number of an account, place → a change of what its messages have become.
+    StatusLog,
+    /// Account, receiver, kind of conversation, state, conversation seq → since when.
+    StatusTimes,
 }
 
 /// Where the rows of a family come from.
@@ -107,7 +115,7 @@ use Writing::{Appended, Updated};
 macro_rules! families {
     ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $scanned:literal, $erased:literal, $key:literal, $value:literal),)*) => {
         /// Every family of the views, in the order of their numbers.
-        pub const FAMILIES: [FamilyInfo; 27] = [$(FamilyInfo {
+        pub const FAMILIES: [FamilyInfo; 31] = [$(FamilyInfo {
             family: Family::$family, name: $name, contents: $contents, writing: $writing, cached: $cached,
             scanned: $scanned, erased_by: $erased, key: $key, value: $value,
         }),*];
@@ -142,6 +150,10 @@ families! {
     (AudienceNames, "audience_names", Folded, Updated, false, false, "never", "keyed hash of the name 16", "audience number"),
     (AudienceMembers, "audience_members", Folded, Appended, false, true, "never", "audience number u64, user number u64", "position"),
     (Refused, "refused", Folded, Appended, false, false, "never", "audience number u64, position u64", "position, count"),
+    (Marks, "marks", Folded, Appended, false, false, "never", "position u64, user number u64", "position, opened, confirmed"),
+    (Accounts, "accounts", Folded, Updated, true, false, "never", "user number u64", "tracked, end of the status log"),
+    (StatusLog, "status_log", Folded, Appended, false, false, "never", "user number u64, place u64", "position, time, receiver, kind, state, conversation seq, message"),
+    (StatusTimes, "status_times", Folded, Appended, false, false, "never", "user number u64, user number u64, kind u8, state u8, conversation seq u64", "position, time, first place"),
 }
 
 impl Family {

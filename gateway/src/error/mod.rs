@@ -91,6 +91,7 @@ impl From<Refusal> for Error {
             Refusal::Stale => Kind::Stale,
             Refusal::TooManyRunning => Kind::TooManyRunning,
             Refusal::Underway => Kind::Underway,
+            Refusal::MessageRecalled => Kind::MessageRecalled,
             Refusal::AlreadyFounded
             | Refusal::NotFounded
             | Refusal::BadRules

@@ -34,3 +34,7 @@ pub const MAX_TIME_AHEAD_MS: u16 = 1_000;
 /// Every so many entries of a user log the chain hash is stored beside the entry, so that a proof never needs to hash more
 /// than this many links.
 pub const CHAIN_MARK_EVERY: u64 = 64;
+
+/// Most entries of user logs that one `Reached` command looks at for messages of tracked accounts. Other commands wait for it:
+/// it must be short.
+pub const MAX_WALKED: usize = 1000;

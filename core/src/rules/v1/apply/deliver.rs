@@ -3,13 +3,14 @@
 use super::super::counted_on;
 use super::super::limits::{CHAIN_MARK_EVERY, MAX_TIME_AHEAD_MS};
 use super::fanout;
+use super::status::Change;
 use crate::conversation::Conversation;
 use crate::fact::{Audience, MessagePosted, MessageSent, Options};
 use crate::hash;
 use crate::id::{ControlSeq, ConversationSeq, Epoch, Hash, Position, Seq, Time, UserNo};
 use crate::outcome::{Sent, StateError};
 use crate::record::Record;
-use crate::rules::{Applied, Delivered};
+use crate::rules::{Applied, Changed, Delivered};
 use crate::state::{
     ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family, MembershipRow,
     Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow, UserHeadRow,
@@ -24,6 +25,8 @@ pub struct Passage {
     pub message: Option<Position>,
     /// The time of the message's record.
     pub time: Time,
+    /// The time of the record that delivers.
+    pub delivered: Time,
     /// Leaf of the record that delivers.
     pub leaf: Hash,
     /// Leaf of the message's record.
@@ -36,6 +39,7 @@ impl Passage {
             position: record.position,
             message: None,
             time: record.time,
+            delivered: record.time,
             leaf: *leaf,
             message_leaf: *leaf,
         }
@@ -61,8 +65,9 @@ pub fn sent<S: State>(
         is_new: message.new_receiver,
     };
     let mut applied = Applied::default();
-    let (entry, sent) = newcomer.enter(state, &Passage::of(record, leaf))?;
+    let (entry, sent, read) = newcomer.enter(state, &Passage::of(record, leaf))?;
     applied.add(sent);
+    applied.changed.extend(read);
     if message.echo {
         let echoed = deliver(state, message.sender, entry, leaf, leaf)?;
         applied.delivered.push(echoed);
@@ -94,8 +99,9 @@ pub fn posted<S: State>(
         }
         let is_new = new.next_if(|new| usize::from(**new) == place).is_some();
         let newcomer = Newcomer::of_posted(message, receiver, is_new);
-        let (_, sent) = newcomer.enter(state, &passage)?;
+        let (_, sent, read) = newcomer.enter(state, &passage)?;
         applied.add(sent);
+        applied.changed.extend(read);
     }
     Ok(applied)
 }
@@ -134,12 +140,13 @@ impl Newcomer {
         }
     }
 
-    /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place.
+    /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place; and what it
+    /// says of messages that its sender has thereby read.
     pub fn enter<S: State>(
         &self,
         state: &mut Overlay<S>,
         passage: &Passage,
-    ) -> Result<(UserLogRow, Sent), StateError> {
+    ) -> Result<(UserLogRow, Sent, Option<Changed>), StateError> {
         let position = passage.position;
         let conversation = self.conversation;
         let before = state.row::<ConversationRow>(conversation)?;
@@ -173,8 +180,9 @@ impl Newcomer {
             changed_by: None,
         };
         state.append((conversation, conversation_seq), &row);
+        let mut read = None;
         if let Conversation::Single { .. } = conversation {
-            read_by_sender(state, self.sender, conversation, &end)?;
+            read = read_by_sender(state, self.sender, conversation, &end, passage)?;
         }
         let entry = UserLogRow {
             position,
@@ -200,7 +208,7 @@ impl Newcomer {
             new_receiver: self.is_new,
             repeated: false,
         };
-        Ok((entry, sent))
+        Ok((entry, sent, read))
     }
 }
 
@@ -218,16 +226,24 @@ fn read_by_sender<S: State>(
     sender: UserNo,
     conversation: Conversation,
     end: &ConversationRow,
-) -> Result<(), StateError> {
-    let before = state.row::<MembershipRow>((sender, conversation))?;
+    passage: &Passage,
+) -> Result<Option<Changed>, StateError> {
+    let before = state
+        .row::<MembershipRow>((sender, conversation))?
+        .unwrap_or_default();
     let membership = MembershipRow {
         read: end.head,
         read_counted: end.counted,
         removed: 0,
-        ..before.unwrap_or_default()
+        ..before
     };
     state.put((sender, conversation), &membership);
-    Ok(())
+    let earlier = ConversationSeq(end.head.0.saturating_sub(1));
+    if before.read >= earlier {
+        return Ok(None);
+    }
+    let change = Change::read(sender, conversation, before.read, earlier);
+    change.tell(state, passage.position, passage.delivered)
 }
 
 /// Puts an entry at the end of a user's log: with the leaf of the record that delivers it, and of the record that it tells of.

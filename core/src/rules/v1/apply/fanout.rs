@@ -37,6 +37,7 @@ impl Chunk<'_> {
             position,
             message: Some(self.message),
             time: message.time,
+            delivered: record.time,
             leaf: *leaf,
             message_leaf,
         };
@@ -45,7 +46,7 @@ impl Chunk<'_> {
         for receiver in unpack_users(self.receivers) {
             // Whom the server had not seen is in no fan-out: it goes to those who were seen before it began.
             let newcomer = Newcomer::of_posted(posted, receiver, false);
-            let (_, sent) = newcomer.enter(state, &passage)?;
+            let (_, sent, _) = newcomer.enter(state, &passage)?;
             delivered.extend(sent.seq.map(|seq| Delivered {
                 user: receiver,
                 seq,
