@@ -298,7 +298,9 @@ fn plans_meet_everything() {
         "AudienceState",
         "BadSetting",
         "BeyondConversation",
+        "MessageRecalled",
         "NamedTwice",
+        "marked",
         "Stale",
         "UnknownAudience",
         "UnknownConversation",
@@ -329,6 +331,8 @@ fn answer_name(step: &Step) -> &'static str {
         Ok(Outcome::Audience { .. }) => "audience",
         Ok(Outcome::Filled { .. }) => "filled",
         Ok(Outcome::Progress { .. }) => "progress",
+        Ok(Outcome::ReachedPartly) => "reached partly",
+        Ok(Outcome::Marked { .. }) => "marked",
         Err(Refusal::KeyReused) => "KeyReused",
         Err(Refusal::UnknownReceiver) => "UnknownReceiver",
         Err(Refusal::UnknownUser) => "UnknownUser",
@@ -349,6 +353,7 @@ fn answer_name(step: &Step) -> &'static str {
         Err(Refusal::Underway) => "Underway",
         Err(Refusal::Stale) => "Stale",
         Err(Refusal::TooManyRunning) => "TooManyRunning",
+        Err(Refusal::MessageRecalled) => "MessageRecalled",
     }
 }
 

@@ -8,7 +8,7 @@ use waybill_core::command::{
     self, Ask, Command, ConversationKind, Post, Send, Stamped, To, Unknown,
 };
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Options, Revoked};
+use waybill_core::fact::{Mark, Options, Revoked};
 use waybill_core::id::{AudienceNo, ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::Surface;
@@ -71,6 +71,8 @@ enum Deed {
     /// Goes on with whatever runs among some twenty positions.
     Pump(u64),
     Next(u64, u64),
+    Mark(u64, u64, Mark),
+    Track(u8, bool),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +175,9 @@ fn deeds() -> impl Strategy<Value = Deed> {
         4 => (0..5_u64).prop_map(Deed::Commit),
         6 => (0..60_u64).prop_map(Deed::Pump),
         1 => (0..60_u64, 0..9_u64).prop_map(|(message, from)| Deed::Next(message, from)),
+        12 => (number(), 0..60_u64, prop_oneof![Just(Mark::Opened), Just(Mark::Confirmed)])
+            .prop_map(|(user, message, mark)| Deed::Mark(user, message, mark)),
+        5 => (0..USERS, prop::bool::weighted(0.8)).prop_map(|(user, on)| Deed::Track(user, on)),
     ]
 }
 
@@ -364,6 +369,15 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             user: UserNo(*user),
             conversation: *conversation,
             deed: deed.clone(),
+        }],
+        Deed::Mark(user, message, mark) => vec![Ask::Mark {
+            user: UserNo(*user),
+            message: Position(*message),
+            mark: *mark,
+        }],
+        Deed::Track(account, on) => vec![Ask::Track {
+            account: cast::user(*account, next(), 0),
+            on: *on,
         }],
         Deed::Recall(message, receiver) => vec![Ask::Recall {
             message: Position(*message),

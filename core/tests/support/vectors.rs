@@ -17,6 +17,7 @@ use waybill_core::record::{Record, Surface};
 
 use super::script::{self, HASH_SECRET, ID_SECRET};
 use super::vector_many;
+use super::vector_status;
 use super::{vector_hashes, vector_rows};
 
 /// Bytes as hexadecimal text.
@@ -204,6 +205,7 @@ fn facts() -> Vec<Fact> {
         Fact::MessageSent(notice),
         Fact::Reached {
             cursors: pack_cursors(&cursors),
+            passed: Vec::new(),
         },
         Fact::BodyErased {
             position: Position(u64::MAX),
@@ -215,6 +217,7 @@ fn facts() -> Vec<Fact> {
     });
     facts.extend(revoked);
     facts.extend(vector_many::facts());
+    facts.extend(vector_status::facts());
     facts
 }
 
@@ -406,6 +409,7 @@ fn answers() -> Vec<Answer> {
         }),
     ];
     answers.extend(vector_many::outcomes().map(Ok));
+    answers.extend(vector_status::outcomes().map(Ok));
     let refusals = [
         Refusal::KeyReused,
         Refusal::UnknownReceiver,
@@ -427,6 +431,7 @@ fn answers() -> Vec<Answer> {
         Refusal::Underway,
         Refusal::Stale,
         Refusal::TooManyRunning,
+        Refusal::MessageRecalled,
     ];
     answers.extend(refusals.map(Err));
     answers

@@ -91,7 +91,7 @@ pub fn apply<S: State>(
                 next: *next,
                 early: *early,
             };
-            applied.delivered = chunk.deliver(state, record, leaf)?;
+            applied = chunk.deliver(state, record, leaf)?;
         }
         Fact::FanoutRecalled { message } => fanout::recalled(state, position, *message)?,
         Fact::AudienceBegun { .. }
