@@ -13,6 +13,7 @@ pub mod model_tend;
 pub mod plan;
 pub mod script;
 pub mod script_many;
+pub mod script_status;
 pub mod shapes;
 pub mod vector_hashes;
 pub mod vector_many;

@@ -199,7 +199,12 @@ impl Model {
                 });
             }
         }
-        passed.sort_by_key(|passed| (passed.account, passed.kind == ConversationKind::Notification));
+        passed.sort_by_key(|passed| {
+            (
+                passed.account,
+                passed.kind == ConversationKind::Notification,
+            )
+        });
         passed
     }
 
@@ -232,7 +237,12 @@ impl Model {
         let now = Time(self.statuses.now);
         let before = self.statuses.marks.get(&(message, user)).copied();
         let confirmed = match (before, mark) {
-            (Some(MarkRow { confirmed: Some(_), .. }), _) => {
+            (
+                Some(MarkRow {
+                    confirmed: Some(_), ..
+                }),
+                _,
+            ) => {
                 return Ok(Outcome::Marked { confirmed: true });
             }
             (Some(_), Mark::Opened) => return Ok(Outcome::Marked { confirmed: false }),
@@ -273,7 +283,10 @@ impl Model {
         mut next: u64,
         facts: &mut Vec<(Fact, Body)>,
     ) -> Answer {
-        let known = self.people.iter().find(|person| person.hash == account.hash);
+        let known = self
+            .people
+            .iter()
+            .find(|person| person.hash == account.hash);
         let now = known.is_some_and(|person| self.is_tracked(person.number));
         if now != on {
             let (number, _) = self.meet(account, &mut next, facts);
@@ -296,7 +309,10 @@ pub fn rows(model: &Model, rows: &mut Rows) {
     }
     for (account, tracked) in &statuses.tracked {
         let account = UserNo(*account);
-        let own = statuses.told.iter().filter(|told| told.account == account.0);
+        let own = statuses
+            .told
+            .iter()
+            .filter(|told| told.account == account.0);
         let mut last = StatusNo(0);
         for told in own {
             last = StatusNo(last.0 + 1);

@@ -277,6 +277,7 @@ pub fn commands() -> Vec<Stamped> {
     notices(&mut script);
     endings(&mut script);
     super::script_many::many(&mut script, LAST_BEFORE_MANY);
+    super::script_status::status(&mut script, LAST_BEFORE_MANY);
     script.commands
 }
 

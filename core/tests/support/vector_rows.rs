@@ -13,8 +13,9 @@ use waybill_core::state::{
     AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
     ErasedRow, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow,
-    RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, StatusPlace, StatusState, Table, TokenCutRow, TokenRow,
-    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
+    RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, StatusPlace, StatusState, Table,
+    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    VersionRow,
 };
 
 use super::script;
