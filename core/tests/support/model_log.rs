@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use waybill_core::body::SealedBody;
 use waybill_core::command::{ConversationKind, Post, Send, To, UserRef};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Audience, Fact, MessagePosted, MessageSent, PackedCursor};
+use waybill_core::fact::{Audience, Fact, MessagePosted, MessageSent};
 use waybill_core::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::UnknownReceiver;

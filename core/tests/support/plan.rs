@@ -379,10 +379,20 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             account: cast::user(*account, next(), 0),
             on: *on,
         }],
-        Deed::Recall(message, receiver) => vec![Ask::Recall {
-            message: Position(*message),
-            receiver: receiver.map(UserNo),
-        }],
+        // Whoever was to have it tries to mark it after that.
+        Deed::Recall(message, receiver) => {
+            let recall = Ask::Recall {
+                message: Position(*message),
+                receiver: receiver.map(UserNo),
+            };
+            let users = receiver.map_or(1..=4, |user| user..=user);
+            let marks = users.map(|user| Ask::Mark {
+                user: UserNo(user),
+                message: Position(*message),
+                mark: Mark::Opened,
+            });
+            std::iter::once(recall).chain(marks).collect()
+        }
     }
 }
 

@@ -196,7 +196,7 @@ async fn who_may_not_mark_or_follow_is_told_so() {
         let answer = server
             .v1("GET", &format!("{ACCOUNT}?{bad}"), &server.admin, "")
             .await;
-        assert_eq!(answer.status, 422, "{bad}: {}", answer.text());
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.text());
     }
     // Whoever asks for their own, who is not tracked, learns that.
     let own = good(&server, "GET", "/v1/accounts/u1/status", &receiver, "").await;
@@ -270,7 +270,7 @@ async fn lists_of_who_has_not_and_of_who_was_refused() {
         let path = format!("{task}/receivers?{bad}");
         assert_eq!(
             problem(&server, "GET", &path, &server.admin).await,
-            (422, "invalid-field".to_owned())
+            (400, "invalid-field".to_owned())
         );
     }
     // Whom a task was recalled from is in no list of who has not.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::limits::{MAX_REACHED, MAX_WALKED};
+use super::super::limits::{MAX_PACKED_BYTES, MAX_REACHED, MAX_WALKED};
 use super::super::search::{conversation_entry, delivering};
 use super::bare;
 use super::users::Users;
@@ -37,6 +37,10 @@ pub fn reach<'a, S: Scan>(
             continue;
         };
         let end = state.row::<UserHeadRow>(*user)?;
+        if walk.is_full(news.len()) {
+            walk.short = true;
+            break;
+        }
         let first = news.len();
         for (user, device, seq) in of_user {
             let Some(known) = row.devices.iter().find(|known| known.device == *device) else {
@@ -151,6 +155,12 @@ impl<'s, S: Scan> Walk<'s, S> {
             });
         self.passed.extend(passed);
         Ok(Seq(end.min(to.0)))
+    }
+
+    /// Whether the record has so many cursors and passed messages that another user's might not fit. Numbers below 2³² take 5
+    /// bytes: a cursor has three of them, a passed message four, and one user's walk finds at most one per entry.
+    fn is_full(&self, cursors: usize) -> bool {
+        self.left.is_some() && cursors * 15 + self.passed.len() * 21 > MAX_PACKED_BYTES
     }
 
     fn message(
