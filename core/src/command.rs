@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Body, SealedBody};
 use crate::conversation::Conversation;
 pub use crate::fact::ConversationKind;
-use crate::fact::{Options, Part, Revoked, Terms};
+use crate::fact::{Mark, Options, Part, Revoked, Terms};
 use crate::id::{
     AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
     UserNo,
@@ -192,6 +192,22 @@ pub enum Ask {
         part: Part,
         /// The change.
         body: SealedBody,
+    },
+    /// Note that a receiver has opened or confirmed a message that they have.
+    Mark {
+        /// The receiver.
+        user: UserNo,
+        /// The message's record.
+        message: Position,
+        /// What was done.
+        mark: Mark,
+    },
+    /// Write what becomes of an account's messages into a log of its own, or no longer.
+    Track {
+        /// Which account.
+        account: UserRef,
+        /// Whether to.
+        on: bool,
     },
 }
 

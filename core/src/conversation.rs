@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fact::ConversationKind;
 use crate::id::UserNo;
 
 /// A conversation, named by its parties.
@@ -66,6 +67,15 @@ impl Conversation {
                 receiver: second,
             }),
             _ => None,
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> ConversationKind {
+        match self {
+            Self::Single { .. } => ConversationKind::Single,
+            Self::Notification { .. } => ConversationKind::Notification,
         }
     }
 

@@ -73,6 +73,9 @@ pub enum Fact {
     Reached {
         /// Ascending by (user, device); the user number is written as the difference to the entry before.
         cursors: Vec<PackedCursor>,
+        /// Which messages of tracked accounts have thereby been delivered: ascending by (receiver, account, kind); the receiver's
+        /// number is written as the difference to the entry before.
+        passed: Vec<PackedPassed>,
     },
     /// The body of an earlier record was erased, with its opening. No body.
     BodyErased {
@@ -250,6 +253,28 @@ pub enum Fact {
         /// The first user number not looked at yet, 0 when all were.
         next: UserNo,
     },
+    /// A receiver has opened or confirmed a message. No body.
+    Marked {
+        /// Who.
+        user: UserNo,
+        /// The message's record.
+        message: Position,
+        /// In which conversation the receiver has it.
+        conversation: Conversation,
+        /// Its place there.
+        conversation_seq: ConversationSeq,
+        /// What was done.
+        mark: Mark,
+        /// Whether the message had no mark of this receiver before.
+        first: bool,
+    },
+    /// What becomes of an account's messages is written into a log of its own from here on, or no longer. No body.
+    AccountTracked {
+        /// Which account.
+        account: UserNo,
+        /// Whether it is.
+        on: bool,
+    },
 }
 
 /// Why a message is withdrawn.
@@ -292,6 +317,15 @@ pub struct Terms {
     pub expires: Option<Time>,
     /// Before when it is delivered to nobody; only of a message that is fanned out.
     pub not_before: Option<Time>,
+}
+
+/// What a receiver says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// It was opened.
+    Opened,
+    /// It was confirmed, and so was opened too.
+    Confirmed,
 }
 
 /// Where a message is recalled from.
@@ -392,7 +426,7 @@ pub enum Audience {
 }
 
 /// The kinds of conversation that one sender and one receiver can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConversationKind {
     /// A single chat (OpenIM's sessionType 1).
     Single,
@@ -621,5 +655,63 @@ pub fn unpack_cursors(
     packed.iter().scan(0_u64, |user, cursor| {
         *user = user.checked_add(cursor.user_step)?;
         Some((UserNo(*user), cursor.device, cursor.seq))
+    })
+}
+
+/// How far the devices of one receiver have come in the messages of one tracked account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Who has them now.
+    pub receiver: UserNo,
+    /// Who sent them.
+    pub account: UserNo,
+    /// In which kind of conversation.
+    pub kind: ConversationKind,
+    /// The first of them.
+    pub first: ConversationSeq,
+    /// Up to where in it.
+    pub up_to: ConversationSeq,
+}
+
+/// One [`Passed`] in a packed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedPassed {
+    /// The receiver's number less that of the entry before (of 0 for the first).
+    pub receiver_step: u64,
+    /// Who sent them.
+    pub account: UserNo,
+    /// In which kind of conversation.
+    pub kind: ConversationKind,
+    /// The first of them.
+    pub first: ConversationSeq,
+    /// Up to where in it.
+    pub up_to: ConversationSeq,
+}
+
+/// Packs what was passed, sorted by receiver.
+#[must_use]
+pub fn pack_passed(sorted: &[Passed]) -> Vec<PackedPassed> {
+    let mut before = 0;
+    let pack = |passed: &Passed| PackedPassed {
+        receiver_step: passed.receiver.0 - std::mem::replace(&mut before, passed.receiver.0),
+        account: passed.account,
+        kind: passed.kind,
+        first: passed.first,
+        up_to: passed.up_to,
+    };
+    sorted.iter().map(pack).collect()
+}
+
+/// What a packed list says. A sum beyond the range of numbers ends the list.
+pub fn unpack_passed(packed: &[PackedPassed]) -> impl Iterator<Item = Passed> + '_ {
+    packed.iter().scan(0_u64, |receiver, passed| {
+        *receiver = receiver.checked_add(passed.receiver_step)?;
+        Some(Passed {
+            receiver: UserNo(*receiver),
+            account: passed.account,
+            kind: passed.kind,
+            first: passed.first,
+            up_to: passed.up_to,
+        })
     })
 }

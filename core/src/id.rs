@@ -61,6 +61,10 @@ number!(
     DeviceNo, u32
 );
 number!(
+    /// A place in an account's status log: dense, from 1. Zero means "before the first change".
+    StatusNo, u64
+);
+number!(
     /// Milliseconds since the Unix epoch.
     Time, u64
 );

@@ -78,6 +78,13 @@ pub enum Outcome {
         /// For how many receivers at once. Of a message that is fanned out: none yet, they follow.
         receivers: u32,
     },
+    /// Cursors were taken, but not all as far as was said: the same command again takes them further.
+    ReachedPartly,
+    /// A message has these marks of its receiver; it is opened in any case.
+    Marked {
+        /// Whether it is confirmed too.
+        confirmed: bool,
+    },
 }
 
 /// Where a message came to stand.

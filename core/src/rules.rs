@@ -10,7 +10,7 @@ use crate::codec;
 use crate::command::{Ask, Stamped};
 use crate::fact::Fact;
 use crate::hash;
-use crate::id::{Hash, Position, Seq, Time, UserNo};
+use crate::id::{Hash, Position, Seq, StatusNo, Time, UserNo};
 use crate::limits::MAX_BODY_BYTES;
 use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
 use crate::record::Record;
@@ -59,6 +59,15 @@ pub struct Delivered {
     pub seq: Seq,
 }
 
+/// That an account's status log has a new change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Whose log.
+    pub account: UserNo,
+    /// Its new end.
+    pub last: StatusNo,
+}
+
 /// What one command did to the ledger and the views.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -70,6 +79,8 @@ pub struct Step {
     pub erased: Vec<Position>,
     /// Logs that have grown.
     pub delivered: Vec<Delivered>,
+    /// Status logs that have grown.
+    pub changed: Vec<Changed>,
 }
 
 /// What one record did to the views.
@@ -77,6 +88,8 @@ pub struct Step {
 pub struct Applied {
     /// Logs that have grown.
     pub delivered: Vec<Delivered>,
+    /// Status logs that have grown.
+    pub changed: Vec<Changed>,
     /// Where a message came to stand, for each receiver whom its own record serves, ascending by their numbers.
     pub sent: Vec<Sent>,
     /// Whose body goes away.
@@ -169,6 +182,7 @@ pub fn take<S: Scan>(
         records: Vec::new(),
         erased: Vec::new(),
         delivered: Vec::new(),
+        changed: Vec::new(),
     };
     let decision = match (rules_in_force(state, &command.ask)?, tail.position) {
         (1, _) => v1::decide(state, tail, time, &command.ask)?,
@@ -225,6 +239,7 @@ pub fn take<S: Scan>(
         let applied = fold(state, tail, &record, &bytes, stored.as_deref())?;
         sent.extend(applied.sent);
         step.delivered.extend(applied.delivered);
+        step.changed.extend(applied.changed);
         step.erased.extend(applied.erased);
         step.records.push(NewRecord {
             position: record.position,

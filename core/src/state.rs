@@ -13,12 +13,13 @@ pub use key::{Key, RowKey};
 pub use map::MapState;
 pub use overlay::{Effect, Overlay};
 pub use row::{
-    AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow, ControlLogRow,
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow,
-    EntryKind, ErasedRow, Errand, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow,
-    RegistrationRow, RemovedRow, Row, Running, SettingsKey, SettingsRow, Table, TimerKind,
-    TimerRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow,
-    UserRow, VersionRow,
+    AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow,
+    ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow,
+    DevicesRow, EarlyRow, EntryKind, ErasedRow, Errand, FanoutChunkRow, FanoutRow, MarkRow,
+    MembershipRow, ProfileRow, RefusedRow, RegistrationRow, RemovedRow, Row, Running, SettingsKey,
+    SettingsRow, StatusPlace, StatusRow, StatusState, StatusTimeRow, Table, TimerKind, TimerRow,
+    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    VersionRow,
 };
 pub use state_hash::StateHasher;
 

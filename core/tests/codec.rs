@@ -253,6 +253,7 @@ fn what_no_encoder_writes_is_refused() {
 fn reached(cursor: PackedCursor, cursors: usize) -> Record {
     let fact = Fact::Reached {
         cursors: vec![cursor; cursors],
+        passed: Vec::new(),
     };
     Record::new(Position(7), Time(9), UserNo(0), Surface::Server, fact, None)
 }
@@ -311,6 +312,7 @@ fn crowded() -> (MapState, Tail, Vec<(UserNo, DeviceNo, Seq)>) {
         let row = DevicesRow {
             last: device.device,
             devices: vec![device],
+            furthest: Seq(9),
         };
         overlay.put(user, &row);
         let head = UserHeadRow {

@@ -139,6 +139,7 @@ fn rows_at_the_end_of_their_range_are_corrupt() {
     let devices = DevicesRow {
         last: DeviceNo(u32::MAX),
         devices: Vec::new(),
+        furthest: Seq(0),
     };
     change(&mut chronicle, UserNo(1), &devices);
     let device = waybill_core::body::Body::Device {

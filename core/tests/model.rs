@@ -34,6 +34,7 @@ fn as_expected(step: &Step) -> Expected {
             .collect(),
         delivered: step.delivered.clone(),
         erased: step.erased.clone(),
+        changed: step.changed.clone(),
     }
 }
 

@@ -160,6 +160,7 @@ impl Log {
             store,
             ring: Ring::new(options.config.ring_bytes()),
             tails: Tails::default(),
+            status_tails: Tails::default(),
             durable: watch::Sender::new(tail.position),
             epoch: epoch.map_or_else(OnceLock::new, OnceLock::from),
             changes: AtomicU64::new(0),

@@ -2,12 +2,14 @@
 //! is synced. Reading never writes.
 
 mod conversations;
+mod status;
 mod tasks;
 
 pub use conversations::{
     Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, LIST_ENTRIES, ListPage, ListPlace, Listed,
     Told,
 };
+pub use status::{STATUS_CHANGES, StatusChange, StatusPage, Times};
 pub use tasks::{Due, Progress, RECEIVERS, ReceiverPage, ReceiverStatus, Standing};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use waybill_core::id::{Seq, UserNo};
-use waybill_core::rules::Delivered;
+use waybill_core::rules::{Changed, Delivered};
 
 const SHARDS: usize = 64;
 
@@ -63,6 +63,18 @@ impl Tails {
                 sender.send_replace(*seq);
             }
         }
+    }
+
+    /// Tells those who watch that these accounts' status logs have grown. Called by the writer once they are visible.
+    pub(crate) fn wake_changed(&self, changed: &[Changed]) {
+        if changed.is_empty() {
+            return;
+        }
+        let grown = changed.iter().map(|changed| Delivered {
+            user: changed.account,
+            seq: Seq(changed.last.0),
+        });
+        self.wake(&grown.collect::<Vec<_>>());
     }
 
     fn shard(&self, user: UserNo) -> &Mutex<HashMap<UserNo, watch::Sender<Seq>>> {

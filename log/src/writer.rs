@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use waybill_core::command::Stamped;
 use waybill_core::id::{Epoch, Position};
 use waybill_core::outcome::{Answer, StateError};
-use waybill_core::rules::{self, Delivered, NewRecord, Tail};
+use waybill_core::rules::{self, Changed, Delivered, NewRecord, Tail};
 use waybill_core::state::{Effect, Family, Overlay, RowKey as _, SettingsKey};
 
 use crate::clock::Clock;
@@ -41,6 +41,8 @@ pub struct Shared {
     pub(crate) store: ViewStore,
     pub(crate) ring: Ring,
     pub(crate) tails: Tails,
+    /// Who waits for which account's status log.
+    pub(crate) status_tails: Tails,
     /// The last record that is durable. The views follow it, so that nothing above it is ever shown.
     pub(crate) durable: watch::Sender<Position>,
     /// The identity of the history, once it has begun.
@@ -120,6 +122,7 @@ struct Decided {
     records: Vec<NewRecord>,
     erased: Vec<Position>,
     delivered: Vec<Delivered>,
+    changed: Vec<Changed>,
     effects: Vec<Effect>,
     tail: Tail,
 }
@@ -194,6 +197,7 @@ impl<S: Source> Writer<S> {
             records: Vec::with_capacity(batch.len()),
             erased: Vec::new(),
             delivered: Vec::with_capacity(batch.len()),
+            changed: Vec::new(),
             effects: Vec::new(),
             tail,
         };
@@ -218,6 +222,7 @@ impl<S: Source> Writer<S> {
             decided.records.extend(step.records);
             decided.erased.extend(step.erased);
             decided.delivered.extend(step.delivered);
+            decided.changed.extend(step.changed);
         }
         counters
             .commands
@@ -265,6 +270,7 @@ impl<S: Source> Writer<S> {
             }
             shared.ring.push(decided.records, &decided.erased);
             shared.tails.wake(&decided.delivered);
+            shared.status_tails.wake_changed(&decided.changed);
             self.flusher.note(records, bytes);
             if fanouts_change {
                 shared.fanouts.send_modify(|count| *count += 1);

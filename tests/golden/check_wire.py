@@ -237,9 +237,10 @@ NOTE_ENTRY = Struct(
     server_msg_id=Option(ID16),
     settings=Option(Struct(pinned=BOOL, receive_option=U8(), hidden=BOOL)),
     messages=List(U64, 256),
+    confirmed=BOOL,
 )
 # Kind: what a payload of this kind is called here, and its fields.
-PAYLOADS = {1: ("message", MESSAGE_ENTRY), **{kind: ("note", NOTE_ENTRY) for kind in range(2, 7)}}
+PAYLOADS = {1: ("message", MESSAGE_ENTRY), **{kind: ("note", NOTE_ENTRY) for kind in range(2, 8)}}
 
 
 class Entry:

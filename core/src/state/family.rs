@@ -64,6 +64,14 @@ pub enum Family {
     Collapses,
     /// Conversation, conversation seq → the records that changed the message.
     Changes,
+    /// Message, receiver → since when it is opened and confirmed.
+    Marks,
+    /// User number → whether the account is tracked, and the end of its status log.
+    Accounts,
+    /// User number of an account, place → a change of what its messages have become.
+    StatusLog,
+    /// Account, receiver, kind of conversation, state, conversation seq → since when.
+    StatusTimes,
 }
 
 /// Where the rows of a family come from.
@@ -113,7 +121,7 @@ use Writing::{Appended, Updated};
 macro_rules! families {
     ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $scanned:literal, $erased:literal, $key:literal, $value:literal),)*) => {
         /// Every family of the views, in the order of their numbers.
-        pub const FAMILIES: [FamilyInfo; 30] = [$(FamilyInfo {
+        pub const FAMILIES: [FamilyInfo; 34] = [$(FamilyInfo {
             family: Family::$family, name: $name, contents: $contents, writing: $writing, cached: $cached,
             scanned: $scanned, erased_by: $erased, key: $key, value: $value,
         }),*];
@@ -151,6 +159,10 @@ families! {
     (Timers, "timers", Folded, Appended, false, true, "when it was met", "time u64, position u64", "position, what is due"),
     (Collapses, "collapses", Folded, Updated, false, false, "never", "conversation 17, hash of the key 8", "conversation seq"),
     (Changes, "changes", Folded, Updated, false, false, "never", "conversation 17, conversation seq u64", "last change of the content, of the status line"),
+    (Marks, "marks", Folded, Appended, false, false, "never", "position u64, user number u64", "position, opened, confirmed"),
+    (Accounts, "accounts", Folded, Updated, true, false, "never", "user number u64", "tracked, end of the status log"),
+    (StatusLog, "status_log", Folded, Appended, false, false, "never", "user number u64, place u64", "position, time, receiver, kind, state, conversation seq, message"),
+    (StatusTimes, "status_times", Folded, Appended, false, false, "never", "user number u64, user number u64, kind u8, state u8, conversation seq u64", "position, time, first place"),
 }
 
 impl Family {

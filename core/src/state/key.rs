@@ -3,10 +3,12 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::row::Table;
+use super::row::{StatusPlace, Table};
 use crate::conversation::Conversation;
+use crate::fact::ConversationKind;
 use crate::id::{
-    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo,
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, StatusNo, Time,
+    UserNo,
 };
 
 /// Longest key of any family.
@@ -203,6 +205,27 @@ impl RowKey for (Conversation, [u8; 8]) {
 impl RowKey for (UserNo, Table) {
     fn key(&self) -> Key {
         Key::of([&self.0.0.to_be_bytes(), &[self.1 as u8]])
+    }
+}
+
+impl RowKey for (UserNo, StatusNo) {
+    fn key(&self) -> Key {
+        Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for StatusPlace {
+    fn key(&self) -> Key {
+        let kind = match self.kind {
+            ConversationKind::Single => 1,
+            ConversationKind::Notification => 2,
+        };
+        Key::of([
+            &self.account.0.to_be_bytes(),
+            &self.receiver.0.to_be_bytes(),
+            &[kind, self.state as u8],
+            &self.up_to.0.to_be_bytes(),
+        ])
     }
 }
 

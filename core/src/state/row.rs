@@ -11,8 +11,8 @@ use crate::codec;
 use crate::conversation::Conversation;
 use crate::fact::{ConversationKind, Part, Withdrawal};
 use crate::id::{
-    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq, Time,
-    UserNo,
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq,
+    StatusNo, Time, UserNo,
 };
 use crate::outcome::StateError;
 use crate::policy::Policy;
@@ -66,6 +66,8 @@ pub enum SettingsKey {
     Running = 5,
     /// [`SettingsRow::Audiences`].
     Audiences = 6,
+    /// [`SettingsRow::Tracked`].
+    Tracked = 7,
 }
 
 impl RowKey for SettingsKey {
@@ -90,6 +92,8 @@ pub enum SettingsRow {
     Running(Vec<Running>),
     /// The last audience number given.
     Audiences(AudienceNo),
+    /// How many accounts are tracked.
+    Tracked(u64),
 }
 
 /// A message whose receivers are being served.
@@ -197,6 +201,8 @@ pub struct DevicesRow {
     pub last: DeviceNo,
     /// At most [`MAX_DEVICES_PER_USER`](crate::limits::MAX_DEVICES_PER_USER), ascending by number.
     pub devices: Vec<DeviceRow>,
+    /// How far the furthest device that the user ever had has stored the log: what is up to here is delivered.
+    pub furthest: Seq,
 }
 row!(DevicesRow, Devices, UserNo);
 
@@ -294,6 +300,8 @@ pub enum EntryKind {
     Cleared,
     /// A message was changed.
     Changed,
+    /// The log's owner has opened or confirmed a message.
+    Marked,
 }
 
 impl EntryKind {
@@ -308,6 +316,7 @@ impl EntryKind {
             Self::Removed => 5,
             Self::Cleared => 6,
             Self::Changed => 8,
+            Self::Marked => 7,
         }
     }
 }
@@ -604,3 +613,86 @@ pub struct ErasedRow {
     pub position: Position,
 }
 row!(ErasedRow, Erased, Position);
+
+/// What a receiver has said of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkRow {
+    /// The record that said the first of it.
+    pub position: Position,
+    /// When it was opened.
+    pub opened: Time,
+    /// When it was confirmed.
+    pub confirmed: Option<Time>,
+}
+row!(MarkRow, Marks, (Position, UserNo));
+
+/// An account whose messages are tracked, or were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRow {
+    /// Whether they are now.
+    pub tracked: bool,
+    /// The last number of its status log.
+    pub last: StatusNo,
+}
+row!(AccountRow, Accounts, UserNo);
+
+/// What a message of an account has become for a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum StatusState {
+    /// A device of the receiver has stored it.
+    Delivered = 1,
+    /// The receiver has read it.
+    Read = 2,
+    /// The receiver has opened it.
+    Opened = 3,
+    /// The receiver has confirmed it.
+    Confirmed = 4,
+}
+
+/// A change in an account's status log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// The record that made it.
+    pub position: Position,
+    /// The time of that record.
+    pub time: Time,
+    /// For whom.
+    pub receiver: UserNo,
+    /// In which kind of conversation of the account and the receiver.
+    pub kind: ConversationKind,
+    /// What the messages are now.
+    pub state: StatusState,
+    /// Delivered and read: up to where. Opened and confirmed: the place of the message.
+    pub conversation_seq: ConversationSeq,
+    /// Opened and confirmed: the message's record.
+    pub message: Option<Position>,
+}
+row!(StatusRow, StatusLog, (UserNo, StatusNo));
+
+/// Names a change by what it is about, so that the first at or after a message's place tells since when the message is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusPlace {
+    /// The account.
+    pub account: UserNo,
+    /// For whom.
+    pub receiver: UserNo,
+    /// In which kind of conversation.
+    pub kind: ConversationKind,
+    /// [`StatusState::Delivered`] or [`StatusState::Read`].
+    pub state: StatusState,
+    /// Up to where.
+    pub up_to: ConversationSeq,
+}
+
+/// When messages up to a place became so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusTimeRow {
+    /// The record that made it so.
+    pub position: Position,
+    /// The time of that record.
+    pub time: Time,
+    /// The first place that became so.
+    pub first: ConversationSeq,
+}
+row!(StatusTimeRow, StatusTimes, StatusPlace);

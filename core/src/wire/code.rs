@@ -130,6 +130,8 @@ codes! {
     UNKNOWN_TASK = 49, false;
     /// The server failed.
     INTERNAL = 50, false;
+    /// The message was recalled.
+    MESSAGE_RECALLED = 51, false;
 
     /// A frame is empty, or its payload is not what its kind says. Ends the connection.
     MALFORMED_FRAME = 100, false;

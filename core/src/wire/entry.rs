@@ -21,6 +21,8 @@ pub const RECALLED: u8 = 4;
 pub const REMOVED: u8 = 5;
 /// The log's owner has deleted everything up to a place of a conversation for themselves.
 pub const CLEARED: u8 = 6;
+/// The log's owner has opened or confirmed a message.
+pub const MARKED: u8 = 7;
 
 /// One entry. A device stores entries of kinds that it does not know as they are, and moves its cursor past them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ impl Entry {
     /// # Errors
     /// When the payload is malformed.
     pub fn as_note(&self) -> Result<Option<NoteEntry>, CodecError> {
-        if (READ..=CLEARED).contains(&self.kind) {
+        if (READ..=MARKED).contains(&self.kind) {
             codec::decode(&self.payload).map(Some)
         } else {
             Ok(None)
@@ -130,12 +132,14 @@ pub struct NoteEntry {
     pub conversation_seq: ConversationSeq,
     /// Who did it.
     pub by: String,
-    /// Of a recall: the server's id of the message.
+    /// Of a recall and of a mark: the server's id of the message.
     pub server_msg_id: Option<[u8; 16]>,
     /// Of settings: how they are now.
     pub settings: Option<Settings>,
     /// Of deleted messages: their places.
     pub messages: Vec<ConversationSeq>,
+    /// Of a mark: whether the message is confirmed; else it is opened.
+    pub confirmed: bool,
 }
 
 /// What a user has set for a conversation.

@@ -230,6 +230,7 @@ fn notes() -> Vec<Entry> {
         server_msg_id: None,
         settings: None,
         messages: Vec::new(),
+        confirmed: false,
     };
     let told = NoteEntry {
         place: Place {
@@ -252,6 +253,11 @@ fn notes() -> Vec<Entry> {
         server_msg_id: Some(MSG_ID),
         ..note.clone()
     };
+    let confirmed = NoteEntry {
+        server_msg_id: Some(MSG_ID),
+        confirmed: true,
+        ..note.clone()
+    };
     let removed = NoteEntry {
         messages: vec![ConversationSeq(3), ConversationSeq(4)],
         ..note.clone()
@@ -262,6 +268,7 @@ fn notes() -> Vec<Entry> {
         Entry::note(Seq(3), RECALLED, time, &recalled),
         Entry::note(Seq(4), REMOVED, time, &removed),
         Entry::note(Seq(5), CLEARED, time, &note),
+        Entry::note(Seq(6), MARKED, time, &confirmed),
     ]
 }
 

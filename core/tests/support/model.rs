@@ -11,7 +11,9 @@ use waybill_core::id::{Digest, Epoch, KeyedHash, Position, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::Policy;
 use waybill_core::record::Record;
-use waybill_core::rules::Delivered;
+use waybill_core::rules::{Changed, Delivered};
+
+use super::model_status::Statuses;
 
 /// What a step must be.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub struct Expected {
     pub records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub delivered: Vec<Delivered>,
     pub erased: Vec<Position>,
+    pub changed: Vec<Changed>,
 }
 
 /// Everything there is to know, and how it came about.
@@ -37,6 +40,7 @@ pub struct Model {
     pub erased: Vec<(u64, u64)>,
     pub lists: Vec<List>,
     pub fanouts: Vec<Fanout>,
+    pub statuses: Statuses,
 }
 
 pub struct Line {
@@ -60,6 +64,8 @@ pub struct Person {
     pub profile: Option<(u64, Profile)>,
     pub devices_given: u32,
     pub devices: Vec<Device>,
+    /// How far any device ever came.
+    pub furthest: u64,
     /// Every name ever given whose body exists: (number, position, id).
     pub device_names: Vec<(u32, u64, String)>,
     pub all_cut: u64,
@@ -108,6 +114,7 @@ pub struct Talk {
 }
 
 pub struct Said {
+    pub sender: u64,
     /// The record that delivered it.
     pub position: u64,
     /// The message's position, where that is another one.
@@ -225,9 +232,12 @@ impl Model {
             records: Vec::new(),
             delivered: Vec::new(),
             erased: Vec::new(),
+            changed: Vec::new(),
         };
+        self.statuses.now = self.time_of(stamped);
         let mut facts = Vec::new();
         step.answer = self.ask(stamped, &mut facts, &mut step.delivered, &mut step.erased);
+        step.changed = std::mem::take(&mut self.statuses.changed);
         assert!(step.answer.is_ok() || facts.is_empty());
         for (fact, body) in facts {
             let time = self.time_of(stamped);
@@ -345,6 +355,12 @@ impl Model {
             Ask::Expire { .. } | Ask::Release { .. } | Ask::Change { .. } => {
                 unreachable!("messages with terms, and changes, are tested in `terms.rs`")
             }
+            Ask::Mark {
+                user,
+                message,
+                mark,
+            } => self.mark(user.0, message.0, *mark, next, facts, delivered),
+            Ask::Track { account, on } => self.track(account, *on, next, facts),
             Ask::Recall { message, receiver } => self.recall(
                 message.0,
                 receiver.map(|user| user.0),
@@ -376,6 +392,7 @@ impl Model {
             profile: None,
             devices_given: 0,
             devices: Vec::new(),
+            furthest: 0,
             device_names: Vec::new(),
             all_cut: 0,
             platform_cuts: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use waybill_core::body::SealedBody;
 use waybill_core::command::{ConversationKind, Post, Send, To, UserRef};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Audience, Fact, MessagePosted, MessageSent, PackedCursor};
+use waybill_core::fact::{Audience, Fact, MessagePosted, MessageSent};
 use waybill_core::id::{ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::UnknownReceiver;
@@ -274,6 +274,7 @@ impl Model {
             shown = record_time + AHEAD;
         }
         talk.messages.push(Said {
+            sender,
             position,
             message,
             record_time,
@@ -287,7 +288,8 @@ impl Model {
         if let Conversation::Single { .. } = name {
             let own = talk.readers.get_mut(&sender).unwrap();
             own.touched = true;
-            own.read = seq;
+            let before = std::mem::replace(&mut own.read, seq);
+            self.tell_read(position, name, sender, (before, seq - 1));
         }
         self.note(receiver, (1, seq, shown - record_time), position, delivered);
         let log = &mut self.person(receiver).unwrap().log;
@@ -378,51 +380,6 @@ impl Model {
         Ok(Outcome::Device {
             device: DeviceNo(number),
         })
-    }
-
-    pub(super) fn reach(
-        &mut self,
-        cursors: &[(UserNo, DeviceNo, Seq)],
-        next: u64,
-        facts: &mut Vec<(Fact, Body)>,
-    ) -> Outcome {
-        // What may be believed, whatever the order, and of that the furthest of each device.
-        let mut furthest = BTreeMap::new();
-        for (user, device, seq) in cursors {
-            let head = self.person(user.0).map_or(0, |person| person.log.len());
-            if seq.0 > head as u64 {
-                continue;
-            }
-            let known = furthest.entry((user.0, device.0)).or_insert(0);
-            *known = seq.0.max(*known);
-        }
-        let mut packed = Vec::new();
-        let mut before = 0;
-        for ((user, number), seq) in furthest {
-            let Some(person) = self.person(user) else {
-                continue;
-            };
-            let device = person
-                .devices
-                .iter_mut()
-                .find(|device| device.number == number);
-            if let Some(device) = device
-                && seq > device.reached
-            {
-                device.reached = seq;
-                device.heard = next;
-                packed.push(PackedCursor {
-                    user_step: user - before,
-                    device: DeviceNo(number),
-                    seq: Seq(seq),
-                });
-                before = user;
-            }
-        }
-        if !packed.is_empty() {
-            facts.push((Fact::Reached { cursors: packed }, None));
-        }
-        Outcome::Done
     }
 
     pub(super) fn erase(

@@ -17,7 +17,7 @@ use waybill_core::state::{
 };
 
 use super::model::{Model, Person};
-use super::model_tend;
+use super::{model_status, model_tend};
 
 /// Rows by family and key.
 pub type Rows = BTreeMap<(Family, Key), Value>;
@@ -25,7 +25,7 @@ pub type Rows = BTreeMap<(Family, Key), Value>;
 /// How often a chain hash is kept with an entry.
 const MARKS: usize = 64;
 
-fn put<R: Row>(rows: &mut Rows, key: R::Key, row: R) {
+pub fn put<R: Row>(rows: &mut Rows, key: R::Key, row: R) {
     let before = rows.insert((R::FAMILY, key.key()), row.encode());
     assert_eq!(before, None, "the model has two rows of one key");
 }
@@ -56,6 +56,7 @@ pub fn rows(model: &Model) -> Rows {
     readers(model, &mut rows);
     lists(model, &mut rows);
     fanouts(model, &mut rows);
+    model_status::rows(model, &mut rows);
     for keyed in &model.keyed {
         let position = keyed.first.position;
         put(&mut rows, keyed.key, DedupRow { position });
@@ -128,6 +129,7 @@ fn devices(person: &Person, rows: &mut Rows) {
             DevicesRow {
                 last: DeviceNo(person.devices_given),
                 devices: devices.collect(),
+                furthest: Seq(person.furthest),
             },
         );
     }
@@ -283,13 +285,14 @@ fn fanouts(model: &Model, rows: &mut Rows) {
 }
 
 /// What an entry tells, in the order of the numbers.
-const KINDS: [EntryKind; 6] = [
+const KINDS: [EntryKind; 7] = [
     EntryKind::Message,
     EntryKind::Read,
     EntryKind::Settings,
     EntryKind::Recalled,
     EntryKind::Removed,
     EntryKind::Cleared,
+    EntryKind::Marked,
 ];
 
 fn readers(model: &Model, rows: &mut Rows) {

@@ -119,6 +119,8 @@ impl Model {
         let reader = self.reader(at, user);
         reader.touched = true;
         reader.read = up_to;
+        let name = self.talks[at].name;
+        self.tell_read(next, name, user, (read, up_to));
         let talk = &self.talks[at];
         let chat = matches!(talk.name, Conversation::Single { .. });
         let fact = Fact::ConversationRead {
@@ -212,8 +214,11 @@ impl Model {
         }
         reader.touched = true;
         reader.cleared = up_to;
-        reader.read = reader.read.max(up_to);
+        let before = reader.read;
+        reader.read = before.max(up_to);
         let read = reader.read;
+        let name = self.talks[at].name;
+        self.tell_read(next, name, user, (before, read));
         let talk = &self.talks[at];
         let fact = Fact::ConversationCleared {
             user: UserNo(user),

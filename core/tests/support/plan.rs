@@ -8,7 +8,7 @@ use waybill_core::command::{
     self, Ask, Command, ConversationKind, Post, Send, Stamped, To, Unknown,
 };
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Options, Revoked};
+use waybill_core::fact::{Mark, Options, Revoked};
 use waybill_core::id::{AudienceNo, ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::Surface;
@@ -78,6 +78,8 @@ enum Deed {
     },
     Unregister(u64),
     Trim(u64, u64),
+    Mark(u64, u64, Mark),
+    Track(u8, bool),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +189,9 @@ fn deeds() -> impl Strategy<Value = Deed> {
         2 => (number(), prop_oneof![9 => 0..8_u64, 1 => Just(u64::MAX)]).prop_map(
             |(user, floor)| Deed::Trim(user, floor)
         ),
+        12 => (number(), 0..60_u64, prop_oneof![Just(Mark::Opened), Just(Mark::Confirmed)])
+            .prop_map(|(user, message, mark)| Deed::Mark(user, message, mark)),
+        5 => (0..USERS, prop::bool::weighted(0.8)).prop_map(|(user, on)| Deed::Track(user, on)),
     ]
 }
 
@@ -397,10 +402,29 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             conversation: *conversation,
             deed: deed.clone(),
         }],
-        Deed::Recall(message, receiver) => vec![Ask::Recall {
+        Deed::Mark(user, message, mark) => vec![Ask::Mark {
+            user: UserNo(*user),
             message: Position(*message),
-            receiver: receiver.map(UserNo),
+            mark: *mark,
         }],
+        Deed::Track(account, on) => vec![Ask::Track {
+            account: cast::user(*account, next(), 0),
+            on: *on,
+        }],
+        // Whoever was to have it tries to mark it after that.
+        Deed::Recall(message, receiver) => {
+            let recall = Ask::Recall {
+                message: Position(*message),
+                receiver: receiver.map(UserNo),
+            };
+            let users = receiver.map_or(1..=4, |user| user..=user);
+            let marks = users.map(|user| Ask::Mark {
+                user: UserNo(user),
+                message: Position(*message),
+                mark: Mark::Opened,
+            });
+            std::iter::once(recall).chain(marks).collect()
+        }
     }
 }
 

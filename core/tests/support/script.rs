@@ -279,6 +279,7 @@ pub fn commands() -> Vec<Stamped> {
     endings(&mut script);
     super::script_many::many(&mut script, LAST_BEFORE_MANY);
     super::script_directory::directory(&mut script, LAST_BEFORE_DIRECTORY);
+    super::script_status::status(&mut script, LAST_BEFORE_MANY);
     script.commands
 }
 

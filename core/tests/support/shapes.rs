@@ -183,7 +183,11 @@ pub fn facts() -> BoxedStrategy<Fact> {
         }),
         (users(), revocations()).prop_map(|(user, which)| Fact::TokensRevoked { user, which }),
         messages_sent().prop_map(Fact::MessageSent),
-        vec(cursor, 0..20).prop_map(|cursors| Fact::Reached { cursors }),
+        vec(cursor, 0..20).prop_map(|cursors| Fact::Reached {
+            cursors,
+            passed: Vec::new(),
+        }),
+        proptest::sample::select(super::vector_status::facts().to_vec()),
         positions().prop_map(|position| Fact::BodyErased { position }),
         users().prop_map(|user| Fact::UserUpdated { user }),
         (users(), vec(positions(), 0..4))
@@ -416,6 +420,7 @@ pub fn answers() -> impl Strategy<Value = Answer> {
         Refusal::UnknownConversation,
         Refusal::Stale,
         Refusal::TooManyRunning,
+        Refusal::Withdrawn,
     ]);
     prop_oneof![
         Just(Ok(Outcome::Done)),
@@ -448,7 +453,11 @@ pub fn device_rows() -> impl Strategy<Value = DevicesRow> {
             heard,
         },
     );
-    (devices(), vec(device, 0..70)).prop_map(|(last, devices)| DevicesRow { last, devices })
+    (devices(), vec(device, 0..70)).prop_map(|(last, devices)| DevicesRow {
+        last,
+        devices,
+        furthest: Seq(300),
+    })
 }
 
 /// Rows of tokens.

@@ -5,19 +5,21 @@ use waybill_core::body::Profile;
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{ConversationKind, Withdrawal};
 use waybill_core::id::{
-    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, Time, UserNo,
+    AudienceNo, ControlSeq, ConversationSeq, DeviceNo, KeyedHash, Position, Seq, StatusNo, Time,
+    UserNo,
 };
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::state::{
     AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
     ErasedRow, Errand, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow,
-    RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
-    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
-    VersionRow,
+    RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, StatusPlace,
+    StatusState, Table, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
+    UserLogRow, UserRow, VersionRow,
 };
 
 use super::script;
+use super::vector_status;
 use super::vectors::{fields, hex, keyed, wide_hash};
 
 fn row<R: Row>(key: R::Key, parts: Value, row: &R) -> Value {
@@ -57,6 +59,7 @@ pub fn rows() -> Value {
             SettingsKey::Audiences,
             SettingsRow::Audiences(AudienceNo(2)),
         ),
+        (SettingsKey::Tracked, vector_status::tracked()),
     ];
     let mut rows: Vec<Value> = settings
         .iter()
@@ -67,6 +70,7 @@ pub fn rows() -> Value {
     rows.extend(log_rows());
     rows.extend(reader_rows());
     rows.extend(fanout_rows());
+    rows.extend(status_rows());
     Value::Array(rows)
 }
 
@@ -84,6 +88,7 @@ fn directory_rows() -> Vec<Value> {
     let devices = DevicesRow {
         last: DeviceNo(70),
         devices: vec![device(1, 0), device(70, 1_000)],
+        furthest: Seq(2_000),
     };
     let profile = Profile {
         nickname: "张三".to_owned(),
@@ -328,4 +333,26 @@ pub fn conversation_keys() -> Value {
     ];
     let vector = |conversation: &Conversation| json!({ "conversation": fields(conversation), "key": hex(&conversation.key()) });
     conversations.iter().map(vector).collect()
+}
+
+fn status_rows() -> Vec<Value> {
+    let [opened, confirmed] = vector_status::marks();
+    let [delivered, marked] = vector_status::changes();
+    let (account, receiver) = (UserNo(1), UserNo(12));
+    let place = StatusPlace {
+        account,
+        receiver,
+        kind: ConversationKind::Notification,
+        state: StatusState::Read,
+        up_to: ConversationSeq(251),
+    };
+    let mark = |message| (Position(message), receiver);
+    vec![
+        row(mark(1_000), json!([1_000, 12]), &opened),
+        row(mark(1_001), json!([1_001, 12]), &confirmed),
+        row(account, json!([1]), &vector_status::account()),
+        row((account, StatusNo(299)), json!([1, 299]), &delivered),
+        row((account, StatusNo(300)), json!([1, 300]), &marked),
+        row(place, json!([1, 12, 2, 2, 251]), &vector_status::time()),
+    ]
 }

@@ -17,6 +17,7 @@ use waybill_core::record::{Record, Surface};
 
 use super::script::{self, HASH_SECRET, ID_SECRET};
 use super::vector_many;
+use super::vector_status;
 use super::{vector_hashes, vector_rows};
 
 /// Bytes as hexadecimal text.
@@ -210,6 +211,7 @@ fn facts() -> Vec<Fact> {
         Fact::MessageSent(notice),
         Fact::Reached {
             cursors: pack_cursors(&cursors),
+            passed: Vec::new(),
         },
         Fact::BodyErased {
             position: Position(u64::MAX),
@@ -241,6 +243,7 @@ fn facts() -> Vec<Fact> {
             floor: Seq(251),
         },
     ]);
+    facts.extend(vector_status::facts());
     facts
 }
 
@@ -432,6 +435,7 @@ fn answers() -> Vec<Answer> {
         }),
     ];
     answers.extend(vector_many::outcomes().map(Ok));
+    answers.extend(vector_status::outcomes().map(Ok));
     let refusals = [
         Refusal::KeyReused,
         Refusal::UnknownReceiver,
@@ -454,6 +458,7 @@ fn answers() -> Vec<Answer> {
         Refusal::Stale,
         Refusal::TooManyRunning,
         Refusal::BeyondLog,
+        Refusal::Withdrawn,
     ];
     answers.extend(refusals.map(Err));
     answers

@@ -126,6 +126,19 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "track_managers",
+        kind: Kind::Text,
+        help: "on or off: keep what becomes of the managers' messages, and when (default on)",
+        set: |config, value| {
+            config.track_managers = match text(value)? {
+                "on" => true,
+                "off" => false,
+                _ => return Err("must be \"on\" or \"off\"".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
         name: "unknown_receiver",
         kind: Kind::Text,
         help: "accept or refuse messages to users never seen before (default accept)",

@@ -92,6 +92,7 @@ impl From<Refusal> for Error {
             Refusal::TooManyRunning => Kind::TooManyRunning,
             Refusal::Underway => Kind::Underway,
             Refusal::BeyondLog => Kind::Ahead,
+            Refusal::Withdrawn => Kind::MessageRecalled,
             Refusal::AlreadyFounded
             | Refusal::NotFounded
             | Refusal::BadRules

@@ -184,6 +184,9 @@ table! {
     /// There is no such task.
     UnknownTask: "unknown-task", "There is no such task.",
         404, v2 200 802, v3 1004, wire 49, retry 0;
+    /// The message was recalled. Nobody can open or confirm it.
+    MessageRecalled: "message-recalled", "The message was recalled.",
+        409, v2 200 803, v3 1001, wire 51, retry 0;
     /// The server failed.
     Internal: "internal", "The server failed.",
         500, v2 500 500, v3 500, wire 50, retry 0;

@@ -44,6 +44,10 @@ pub(super) async fn prepare(service: &Service, secrets: &SecretDir) -> Result<()
             Err(error) if error.kind == Kind::AlreadyRegistered => {}
             Err(error) => return Err(failed(error)),
         }
+        service
+            .track(&manager.id, config.track_managers)
+            .await
+            .map_err(StartError::prepare("a manager cannot be tracked"))?;
     }
     admin_token(service, secrets).await
 }

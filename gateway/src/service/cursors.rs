@@ -48,6 +48,13 @@ impl Cursors {
         Ok(newest)
     }
 
+    /// Notes again what could not be handed over. Where there is no room any more, the device will say it again.
+    fn put_back(&self, cursors: Vec<(UserNo, DeviceNo, Seq)>) {
+        for (user, device, seq) in cursors {
+            let _ = self.note(user, device, seq);
+        }
+    }
+
     /// Takes as many as fit into one command.
     fn take(&self) -> Vec<(UserNo, DeviceNo, Seq)> {
         let mut pending = self.pending.lock();
@@ -161,12 +168,15 @@ impl Service {
             let ask = Ask::Reach {
                 cursors: cursors.clone(),
             };
-            if let Err(error) = self.ask(UserNo(0), Surface::Server, ask).await {
+            let outcome = self.ask(UserNo(0), Surface::Server, ask).await;
+            if let Ok(Outcome::ReachedPartly) = outcome {
+                // Each time it comes further; what is as far as it can be is passed over.
+                self.0.cursors.put_back(cursors);
+                continue;
+            }
+            if let Err(error) = outcome {
                 warn!(%error, devices = cursors.len(), "cursors wait for the next time");
-                for (user, device, seq) in cursors {
-                    // Where there is no room any more, the device will say it again.
-                    let _ = self.0.cursors.note(user, device, seq);
-                }
+                self.0.cursors.put_back(cursors);
                 return;
             }
             if last {

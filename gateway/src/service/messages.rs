@@ -8,7 +8,7 @@ use waybill_core::outcome::StateError;
 use waybill_log::Opened;
 
 use super::pull::{Names, Place};
-use super::{Service, check};
+use super::{Service, StandingView, check};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 
@@ -29,6 +29,8 @@ pub struct MessageView {
     pub seq: Option<Seq>,
     /// Its place in the ledger; for business roles.
     pub position: Option<Position>,
+    /// How it stands with the receiver; for business roles.
+    pub standing: Option<StandingView>,
     /// 1 single chat, 2 notification session.
     pub place_kind: u8,
     /// OpenIM's contentType.
@@ -143,7 +145,13 @@ impl Service {
         let mut names = Names::default();
         let time = Time(record.time.0.saturating_add(u64::from(row.ahead_ms)));
         let (conversation, told) = self.told(receiver, record, message, &mut names)?;
+        let standing = if business {
+            self.0.reader.receiver(position, receiver)?
+        } else {
+            None
+        };
         Ok(Some(MessageView {
+            standing: standing.as_ref().map(StandingView::from),
             server_msg_id: told.server_msg_id,
             client_msg_id: told.client_msg_id,
             time,

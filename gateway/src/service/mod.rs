@@ -12,6 +12,7 @@ mod operations;
 mod pull;
 mod quic;
 mod send;
+mod status;
 mod tasks;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use cursors::Cursors;
 pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{Outgoing, Prepared, SentMessage};
+pub use status::{ChangeView, StandingView, StatusView, Wanted};
 pub use tasks::{
     TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use waybill_core::body::Message;
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{ConversationSettings, Fact, Options};
+use waybill_core::fact::{ConversationSettings, Fact, Mark, Options};
 use waybill_core::id::{ConversationSeq, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
@@ -122,12 +122,14 @@ pub struct MessageTold {
 pub struct Note {
     /// Who did it.
     pub by: String,
-    /// Of a recall: the id of the message.
+    /// Of a recall and of a mark: the id of the message.
     pub server_msg_id: Option<String>,
     /// Of settings: how they are now.
     pub settings: Option<ConversationSettings>,
     /// Of deleted messages: their places.
     pub messages: Vec<ConversationSeq>,
+    /// Of a mark: what it is.
+    pub mark: Option<Mark>,
 }
 
 impl Service {
@@ -376,6 +378,17 @@ impl Service {
                 let by = if record.by.0 == 0 { sender } else { record.by };
                 (place.conversation, by)
             }
+            Fact::Marked {
+                user,
+                message,
+                conversation,
+                mark,
+                ..
+            } => {
+                note.server_msg_id = Some(self.recalled(*message, *user)?.0);
+                note.mark = Some(*mark);
+                (*conversation, *user)
+            }
             _ => return Err(no_message(record.position)),
         };
         note.by = match by.0 {
@@ -386,7 +399,7 @@ impl Service {
     }
 
     /// The id under which `receiver` has a message, and its sender.
-    fn recalled(
+    pub(super) fn recalled(
         &self,
         message: Position,
         receiver: UserNo,

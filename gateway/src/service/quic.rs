@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use waybill_core::command::ConversationKind;
+use waybill_core::fact::Mark;
 use waybill_core::id::{Seq, Time};
 use waybill_core::record::Surface;
 use waybill_core::wire::{
@@ -260,6 +261,7 @@ fn entry(view: View) -> Entry {
                     hidden: settings.hidden_at.0 > 0,
                 }),
                 messages: note.messages,
+                confirmed: note.mark == Some(Mark::Confirmed),
             };
             return Entry::note(view.seq, view.kind, view.time, &note);
         }

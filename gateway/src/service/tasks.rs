@@ -1,16 +1,17 @@
 //! Messages to many: to a list, to a named audience, to everybody; what became of each receiver; recall.
 
 use waybill_core::command::{Ask, Post, To, UserRef};
-use waybill_core::fact::{Fact, MessagePosted};
+use waybill_core::fact::{Audience, Fact, MessagePosted};
 use waybill_core::id::{AudienceNo, Digest, Position, Seq, Time, UserNo};
-use waybill_core::limits::MAX_LISTED;
+use waybill_core::limits::{MAX_FILLED, MAX_LISTED};
 use waybill_core::message_id::TASK_ORDINAL;
-use waybill_core::outcome::Outcome;
+use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
-use waybill_log::reader::{Progress, Standing};
+use waybill_log::reader::Progress;
 
 use super::pull::Names;
-use super::{Outgoing, Service, check, unreadable};
+use super::status::{Filter, Wanted};
+use super::{Outgoing, Service, StandingView, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 
@@ -86,8 +87,8 @@ pub struct TaskView {
 pub struct TaskReceiverView {
     /// Who.
     pub user: String,
-    /// How the message stands with them.
-    pub state: &'static str,
+    /// How the message stands with them, and since when.
+    pub standing: StandingView,
     /// The server's id of this receiver's message; empty until it is in their log.
     pub server_msg_id: String,
     /// Its place in their log.
@@ -282,10 +283,7 @@ impl Service {
         .ok_or_else(|| Error::of(Kind::UnknownTask))
     }
 
-    fn posted(
-        &self,
-        position: Position,
-    ) -> Result<Option<(Time, MessagePosted)>, waybill_core::outcome::StateError> {
+    fn posted(&self, position: Position) -> Result<Option<(Time, MessagePosted)>, StateError> {
         let opened = self.0.reader.open(position)?;
         Ok(opened.and_then(|opened| match opened.record.fact {
             Fact::MessagePosted(posted) => Some((opened.record.time, posted)),
@@ -293,7 +291,7 @@ impl Service {
         }))
     }
 
-    /// Some receivers of a task, and how the message stands with each; only those of one state, if one is named.
+    /// Some receivers of a task, and how the message stands with each; only those that are wanted.
     ///
     /// # Errors
     /// As [`Service::task`]; and when there is no such state or the cursor is none.
@@ -301,13 +299,19 @@ impl Service {
         &self,
         principal: &Principal,
         task: &str,
-        state: Option<&str>,
+        wanted: Wanted<'_>,
         cursor: Option<u64>,
         limit: usize,
     ) -> Result<TaskReceivers, Error> {
         require_business(principal)?;
         let position = self.task_position(task).map_err(unknown_task)?;
-        let state = state.map(known_state).transpose()?;
+        if wanted == Wanted::Refused {
+            return self
+                .read(move |this| this.refused_receivers(position, cursor.unwrap_or(0), limit))
+                .await?
+                .ok_or_else(|| Error::of(Kind::UnknownTask));
+        }
+        let wanted = Filter::of(wanted)?;
         let from = UserNo(cursor.unwrap_or(0));
         self.read(move |this| {
             let mut names = Names::default();
@@ -320,13 +324,12 @@ impl Service {
                 };
                 next = page.next;
                 for status in page.receivers {
-                    let name = state_name(status.standing, status.recalled);
-                    if state.is_some_and(|state| state != name) {
+                    if !wanted.takes(&status) {
                         continue;
                     }
                     receivers.push(TaskReceiverView {
                         user: names.find(this, status.user)?,
-                        state: name,
+                        standing: StandingView::from(&status),
                         server_msg_id: match status.seq {
                             Some(_) => this.posted_id(position, status.user).unwrap_or_default(),
                             None => String::new(),
@@ -347,6 +350,61 @@ impl Service {
         })
         .await?
         .ok_or_else(|| Error::of(Kind::UnknownTask))
+    }
+
+    /// The lines of a task's list that were refused: of a list that was an audience. The cursor is a record's position and a place
+    /// among the lines that it names.
+    fn refused_receivers(
+        &self,
+        position: Position,
+        cursor: u64,
+        limit: usize,
+    ) -> Result<Option<TaskReceivers>, StateError> {
+        let Some((_, posted)) = self.posted(position)? else {
+            return Ok(None);
+        };
+        let mut page = TaskReceivers {
+            receivers: Vec::new(),
+            cursor: None,
+        };
+        // Those of a short list were named in the answer, and of everybody nobody is refused.
+        let Audience::Members { audience, .. } = posted.audience else {
+            return Ok(Some(page));
+        };
+        let lines = MAX_FILLED.next_power_of_two() as u64;
+        let (mut record, mut place) = (cursor / lines, cursor % lines);
+        while page.receivers.len() < limit {
+            let after = Position(record.saturating_sub(1));
+            let Some((found, ids)) = self.0.reader.refused(audience, after)? else {
+                page.cursor = None;
+                return Ok(Some(page));
+            };
+            if found.0 != record {
+                place = 0;
+            }
+            let left = limit - page.receivers.len();
+            let rest = ids
+                .into_iter()
+                .skip(usize::try_from(place).unwrap_or(usize::MAX));
+            let mut rest = rest.peekable();
+            for user in rest.by_ref().take(left) {
+                place += 1;
+                page.receivers.push(TaskReceiverView {
+                    user,
+                    standing: StandingView::REFUSED,
+                    server_msg_id: String::new(),
+                    seq: None,
+                });
+            }
+            record = found.0;
+            if rest.peek().is_none() {
+                (record, place) = (found.0.saturating_add(1), 0);
+            }
+            page.cursor = record
+                .checked_mul(lines)
+                .map(|cursor| (cursor + place).to_string());
+        }
+        Ok(Some(page))
     }
 
     /// Recalls the message of a task from everybody. Says from how many it was taken back at once; of one that is fanned out it
@@ -448,26 +506,4 @@ fn unknown_task(error: Error) -> Error {
         Kind::UnknownMessage => Error::of(Kind::UnknownTask),
         _ => error,
     }
-}
-
-const STATES: [&str; 5] = ["underway", "durable", "delivered", "read", "recalled"];
-
-fn state_name(standing: Standing, recalled: bool) -> &'static str {
-    if recalled {
-        return "recalled";
-    }
-    match standing {
-        Standing::Underway => "underway",
-        Standing::Durable => "durable",
-        Standing::Delivered => "delivered",
-        Standing::Read => "read",
-    }
-}
-
-fn known_state(state: &str) -> Result<&'static str, Error> {
-    let known = STATES.into_iter().find(|known| *known == state);
-    known.ok_or_else(|| {
-        let detail = format!("{state:?} is no state; states are: {}", STATES.join(", "));
-        Error::at(Kind::InvalidField, "state", detail)
-    })
 }

@@ -60,6 +60,10 @@ routes! {
     GetMessage: "/v1/messages/{id}";
     /// Native: recall a message or a task.
     Recall: "POST /v1/messages/{id}/recall";
+    /// Native: open or confirm a message.
+    Mark: "POST /v1/messages/{id}/opened";
+    /// Native: what becomes of an account's messages.
+    Status: "/v1/accounts/{id}/status";
     /// Native: send to several.
     Post: "POST /v1/tasks";
     /// Native: a task.

@@ -5,6 +5,7 @@
 mod conversations;
 mod live;
 mod ops;
+mod status;
 mod support;
 mod tasks;
 mod tokens;

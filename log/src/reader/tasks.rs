@@ -2,16 +2,15 @@
 
 use tokio::sync::watch;
 use waybill_core::body::Body;
-use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Audience, Fact, MessagePosted};
-use waybill_core::id::{AudienceNo, ConversationSeq, KeyedHash, Position, Seq, UserNo};
+use waybill_core::id::{AudienceNo, ConversationSeq, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::state::{
-    AudienceNameRow, AudienceRow, ConversationLogRow, DevicesRow, FanoutRow, MembershipRow,
-    RefusedRow, Running, SettingsKey, SettingsRow, StateExt,
+    AccountRow, AudienceNameRow, AudienceRow, ConversationLogRow, DevicesRow, FanoutRow, MarkRow,
+    MembershipRow, RefusedRow, Running, SettingsKey, SettingsRow, StateExt, StatusState,
 };
 
-use super::Reader;
+use super::{Reader, Times};
 
 /// Most receivers that one page looks at.
 pub const RECEIVERS: usize = 1000;
@@ -36,6 +35,10 @@ pub enum Standing {
     Delivered,
     /// The receiver has read it.
     Read,
+    /// The receiver has opened it.
+    Opened,
+    /// The receiver has confirmed it.
+    Confirmed,
 }
 
 /// One receiver of a message.
@@ -51,6 +54,8 @@ pub struct ReceiverStatus {
     pub seq: Option<Seq>,
     /// Its place in the conversation.
     pub conversation_seq: Option<ConversationSeq>,
+    /// Since when it is how; where the sender's messages are tracked, or were.
+    pub times: Option<Times>,
 }
 
 /// Some receivers of a message.
@@ -168,20 +173,12 @@ impl Reader {
         let Some((users, next)) = found else {
             return Ok(None);
         };
-        let Some(record) = store.decoded_record(position)? else {
+        let mut receivers = Vec::with_capacity(users.len());
+        let Some(mut of) = Standings::new(self, position)? else {
             return Ok(None);
         };
-        let cut = store
-            .row::<FanoutRow>(position)?
-            .is_some_and(|row| row.cut.is_some());
-        let mut receivers = Vec::with_capacity(users.len());
         for user in users {
-            let conversation = match &record.fact {
-                Fact::MessageSent(sent) => sent.conversation,
-                Fact::MessagePosted(posted) => posted.kind.between(posted.sender, user),
-                _ => return Ok(None),
-            };
-            receivers.push(self.status(position, conversation, user, cut)?);
+            receivers.push(of.receiver(user)?);
         }
         Ok(Some(ReceiverPage {
             receivers,
@@ -189,40 +186,20 @@ impl Reader {
         }))
     }
 
-    /// How the message at `position` stands with one receiver.
-    fn status(
+    /// How the message at `position` stands with one receiver of it; `None` when there is no such message.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn receiver(
         &self,
         position: Position,
-        conversation: Conversation,
         user: UserNo,
-        cut: bool,
-    ) -> Result<ReceiverStatus, StateError> {
-        let store = &self.shared.store;
-        let mut status = ReceiverStatus {
-            user,
-            standing: Standing::Underway,
-            recalled: cut,
-            seq: None,
-            conversation_seq: None,
-        };
-        let Some((seq, row)) = self.find_entry(user, position)? else {
-            return Ok(status);
-        };
-        let place = (conversation, row.conversation_seq);
-        let told = store.row::<ConversationLogRow>(place)?;
-        status.recalled = told.is_some_and(|told| told.recalled_by.is_some());
-        status.seq = Some(seq);
-        status.conversation_seq = Some(row.conversation_seq);
-        let membership = store.row::<MembershipRow>((user, conversation))?;
-        let devices = store.row::<DevicesRow>(user)?.unwrap_or_default().devices;
-        status.standing = if membership.is_some_and(|row_| row_.read >= row.conversation_seq) {
-            Standing::Read
-        } else if devices.iter().any(|device| device.reached >= seq) {
-            Standing::Delivered
-        } else {
-            Standing::Durable
-        };
-        Ok(status)
+    ) -> Result<Option<ReceiverStatus>, StateError> {
+        if position.0 == 0 || position > self.durable() {
+            return Ok(None);
+        }
+        let of = Standings::new(self, position)?;
+        of.map(|mut of| of.receiver(user)).transpose()
     }
 
     /// One generation of an audience.
@@ -263,5 +240,108 @@ impl Reader {
             _ => Vec::new(),
         };
         Ok(Some((row.position, ids)))
+    }
+}
+
+/// Finds out how one message stands with its receivers.
+struct Standings<'r> {
+    reader: &'r Reader,
+    position: Position,
+    fact: Fact,
+    /// Whether it was recalled as a whole.
+    cut: bool,
+    /// Whether its sender's messages are tracked, or were.
+    timed: bool,
+    /// The record that was looked at last, and its time: one delivers to many.
+    delivered: (Position, Time),
+}
+
+impl<'r> Standings<'r> {
+    fn new(reader: &'r Reader, position: Position) -> Result<Option<Self>, StateError> {
+        let store = &reader.shared.store;
+        let Some(record) = store.decoded_record(position)? else {
+            return Ok(None);
+        };
+        let sender = match &record.fact {
+            Fact::MessageSent(sent) => sent.sender,
+            Fact::MessagePosted(posted) => posted.sender,
+            _ => return Ok(None),
+        };
+        let cut = store.row::<FanoutRow>(position)?;
+        Ok(Some(Self {
+            reader,
+            position,
+            cut: cut.is_some_and(|row| row.cut.is_some()),
+            timed: store.row::<AccountRow>(sender)?.is_some(),
+            delivered: (position, record.time),
+            fact: record.fact,
+        }))
+    }
+
+    fn receiver(&mut self, user: UserNo) -> Result<ReceiverStatus, StateError> {
+        let store = &self.reader.shared.store;
+        let mut status = ReceiverStatus {
+            user,
+            standing: Standing::Underway,
+            recalled: self.cut,
+            seq: None,
+            conversation_seq: None,
+            times: None,
+        };
+        let (conversation, sender) = match &self.fact {
+            Fact::MessageSent(sent) => (sent.conversation, sent.sender),
+            Fact::MessagePosted(posted) => {
+                (posted.kind.between(posted.sender, user), posted.sender)
+            }
+            _ => return Ok(status),
+        };
+        let Some((seq, row)) = self.reader.find_entry(user, self.position)? else {
+            return Ok(status);
+        };
+        let place = (conversation, row.conversation_seq);
+        let told = store.row::<ConversationLogRow>(place)?;
+        status.recalled = told.is_some_and(|told| told.recalled_by.is_some());
+        status.seq = Some(seq);
+        status.conversation_seq = Some(row.conversation_seq);
+        let membership = store.row::<MembershipRow>((user, conversation))?;
+        let furthest = store.row::<DevicesRow>(user)?.unwrap_or_default().furthest;
+        let marks = store.row::<MarkRow>((self.position, user))?;
+        status.standing = if let Some(marks) = marks {
+            match marks.confirmed {
+                Some(_) => Standing::Confirmed,
+                None => Standing::Opened,
+            }
+        } else if membership.is_some_and(|membership| membership.read >= row.conversation_seq) {
+            Standing::Read
+        } else if furthest >= seq {
+            Standing::Delivered
+        } else {
+            Standing::Durable
+        };
+        if self.timed {
+            let since = |state| {
+                let kind = conversation.kind();
+                self.reader
+                    .since(sender, user, kind, state, row.conversation_seq)
+            };
+            status.times = Some(Times {
+                delivered: since(StatusState::Delivered)?,
+                read: since(StatusState::Read)?,
+                opened: marks.map(|marks| marks.opened),
+                confirmed: marks.and_then(|marks| marks.confirmed),
+                durable: self.time_of(row.position)?,
+            });
+        }
+        Ok(status)
+    }
+
+    fn time_of(&mut self, position: Position) -> Result<Time, StateError> {
+        if self.delivered.0 != position {
+            let store = &self.reader.shared.store;
+            if let Some(record) = store.decoded_record(position)? {
+                self.delivered = (position, record.time);
+            }
+        }
+        Ok(self.delivered.1)
     }
 }

@@ -4,11 +4,11 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use waybill_core::state::{
-    AudienceMemberRow, AudienceNameRow, AudienceRow, Contents, ControlLogRow, ConversationLogRow,
-    ConversationRow, DedupRow, DeviceNameRow, DevicesRow, EarlyRow, ErasedRow, Family,
-    FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow, RegistrationRow, RemovedRow,
-    Row, SettingsRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
-    UserLogRow, UserRow, VersionRow,
+    AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, Contents, ControlLogRow,
+    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow, EarlyRow, ErasedRow,
+    Family, FanoutChunkRow, FanoutRow, MarkRow, MembershipRow, ProfileRow, RefusedRow,
+    RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow, StatusTimeRow, TokenCutRow, TokenRow,
+    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
 };
 
 use super::finding::Place;
@@ -36,6 +36,7 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             [4] => "number of users".to_owned(),
             [5] => "messages being fanned out".to_owned(),
             [6] => "number of audiences".to_owned(),
+            [7] => "number of tracked accounts".to_owned(),
             _ => return None,
         },
         Family::UserIds => format!("user id hash {}", hash(key)?),
@@ -94,6 +95,26 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             let (audience, user) = key.split_first_chunk::<8>()?;
             let audience = u64::from_be_bytes(*audience);
             format!("audience {audience}, user {}", only(user)?)
+        }
+        Family::Marks => {
+            let (message, user) = key.split_first_chunk::<8>()?;
+            let message = u64::from_be_bytes(*message);
+            format!("message {message}, user {}", only(user)?)
+        }
+        Family::Accounts => format!("account {}", only(key)?),
+        Family::StatusLog => {
+            let (account, n) = key.split_first_chunk::<8>()?;
+            let account = u64::from_be_bytes(*account);
+            format!("account {account}, change {}", only(n)?)
+        }
+        Family::StatusTimes => {
+            let (account, rest) = key.split_first_chunk::<8>()?;
+            let (user, rest) = rest.split_first_chunk::<8>()?;
+            let (what, seq) = rest.split_first_chunk::<2>()?;
+            let (account, user) = (u64::from_be_bytes(*account), u64::from_be_bytes(*user));
+            let [kind, state] = what;
+            let seq = only(seq)?;
+            format!("account {account}, user {user}, kind {kind}, state {state}, up to {seq}")
         }
         Family::Refused => {
             let (audience, record) = key.split_first_chunk::<8>()?;
@@ -199,6 +220,10 @@ fn fields(family: Family, value: &[u8]) -> Option<Fields> {
         Family::AudienceNames => fields_of::<AudienceNameRow>(value),
         Family::AudienceMembers => fields_of::<AudienceMemberRow>(value),
         Family::Refused => fields_of::<RefusedRow>(value),
+        Family::Marks => fields_of::<MarkRow>(value),
+        Family::Accounts => fields_of::<AccountRow>(value),
+        Family::StatusLog => fields_of::<StatusRow>(value),
+        Family::StatusTimes => fields_of::<StatusTimeRow>(value),
     }
 }
 

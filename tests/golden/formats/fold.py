@@ -10,7 +10,7 @@ MOST_DEVICES = 64
 MOST_AHEAD_MS = 1_000
 MARK_EVERY = 64
 UNREAD_COUNT = 8
-ENTRY_KINDS = {"Message": 1, "Read": 2, "Settings": 3, "Recalled": 4, "Removed": 5, "Cleared": 6}
+ENTRY_KINDS = {"Message": 1, "Read": 2, "Settings": 3, "Recalled": 4, "Removed": 5, "Cleared": 6, "Marked": 7}
 NO_MEMBERSHIP = {
     "read": 0,
     "read_counted": 0,
@@ -149,7 +149,7 @@ class Fold:
 
     def on_DeviceSeen(self, position, fact, body, _data):
         user, device = fact["user"], fact["device"]
-        row = self.get("devices", user) or {"last": 0, "devices": []}
+        row = self.get("devices", user) or {"last": 0, "devices": [], "furthest": 0}
         devices = list(row["devices"])
         if len(devices) >= MOST_DEVICES:
             devices.remove(min(devices, key=lambda known: (known["heard"], known["device"])))
@@ -160,7 +160,7 @@ class Fold:
             "reached": 0,
             "heard": position,
         }
-        self.put("devices", user, {"last": device, "devices": devices + [new]})
+        self.put("devices", user, {**row, "last": device, "devices": devices + [new]})
         if body:
             self.put("device_names", user, device, {"position": position, "id": body["id"]})
 
@@ -244,6 +244,8 @@ class Fold:
         }
         self.put("conversation_log", conversation, seq, row)
         if "Single" in conversation:
+            before = self.get("memberships", message["sender"], conversation) or NO_MEMBERSHIP
+            self.tell_read(passage.position, message["sender"], conversation, before["read"], seq - 1)
             own = {"read": seq, "read_counted": counted, "removed": 0}
             self.change_membership(message["sender"], conversation, **own)
         entry = {"kind": "Message", "conversation_seq": seq, "ahead_ms": ahead}
@@ -288,8 +290,60 @@ class Fold:
         leaf = hashes.leaf(data)
         self.deliver(user, entry, Passage(position, None, self.time, leaf, leaf))
 
+    def tell(self, position, account, receiver, kind, state, places, message=None):
+        """A change for the status log of an account, if the account is tracked."""
+        row = self.get("accounts", account)
+        if account == receiver or not row or not row["tracked"]:
+            return
+        first, last = places
+        row = {**row, "last": row["last"] + 1}
+        self.put("accounts", account, row)
+        change = {
+            "position": position,
+            "time": self.time,
+            "receiver": receiver,
+            "kind": kind,
+            "state": state,
+            "conversation_seq": last,
+            "message": message,
+        }
+        self.put("status_log", account, row["last"], change)
+        if message is None:
+            key = [{"Single": 1, "Notification": 2}[kind], {"Delivered": 1, "Read": 2}[state], last]
+            since = {"position": position, "time": self.time, "first": first}
+            self.put("status_times", account, receiver, *key, since)
+
+    def tell_read(self, position, user, conversation, before, now):
+        if now > before:
+            (kind,) = conversation
+            account = other_of(conversation, user)
+            self.tell(position, account, user, kind, "Read", (before + 1, now))
+
+    def on_Marked(self, position, fact, _body, data):
+        user, conversation, seq = fact["user"], fact["conversation"], fact["conversation_seq"]
+        if fact["first"]:
+            row = {"position": position, "opened": self.time, "confirmed": None}
+        else:
+            row = self.get("marks", fact["message"], user)
+        if fact["mark"] == "Confirmed":
+            row = {**row, "confirmed": self.time}
+        self.put("marks", fact["message"], user, row)
+        self.note(user, position, "Marked", seq, data)
+        (kind,) = conversation
+        account = other_of(conversation, user)
+        self.tell(position, account, user, kind, fact["mark"], (seq, seq), fact["message"])
+
+    def on_AccountTracked(self, _position, fact, _body, _data):
+        row = self.get("accounts", fact["account"]) or {"tracked": False, "last": 0}
+        count = (self.get("settings", 7) or {"Tracked": 0})["Tracked"]
+        count += fact["on"] - row["tracked"]
+        self.put("accounts", fact["account"], {**row, "tracked": fact["on"]})
+        self.put("settings", 7, {"Tracked": count})
+
     def on_ConversationRead(self, position, fact, _body, data):
         user, conversation = fact["user"], fact["conversation"]
+        before = self.get("memberships", user, conversation) or NO_MEMBERSHIP
+        self.tell_read(position, user, conversation, before["read"], fact["up_to"])
         self.change_membership(
             user,
             conversation,
@@ -325,7 +379,9 @@ class Fold:
         self.change_membership(user, conversation, removed=row["removed"] + count)
 
     def on_ConversationCleared(self, position, fact, _body, data):
-        user = fact["user"]
+        user, conversation = fact["user"], fact["conversation"]
+        before = self.get("memberships", user, conversation) or NO_MEMBERSHIP
+        self.tell_read(position, user, conversation, before["read"], fact["read"])
         self.change_membership(
             user,
             fact["conversation"],
@@ -451,6 +507,14 @@ class Fold:
                 if known["device"] == cursor["device"]:
                     known["reached"] = max(known["reached"], cursor["seq"])
                     known["heard"] = position
+                    row["furthest"] = max(row["furthest"], cursor["seq"])
+        receiver = 0
+        for passed in fact["passed"]:
+            receiver += passed["receiver_step"]
+            if receiver >= 1 << 64:
+                return
+            places = (passed["first"], passed["up_to"])
+            self.tell(position, passed["account"], receiver, passed["kind"], "Delivered", places)
 
     def on_BodyErased(self, position, fact, _body, _data):
         whose = fact["position"]

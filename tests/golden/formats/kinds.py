@@ -69,6 +69,7 @@ REMOVED_MESSAGE = Struct(
     counted=Choice(("Not", None), ("Before", None), ("Now", None)),
 )
 RECALLED_PLACE = Struct(conversation=CONVERSATION, conversation_seq=U64, receiver=U64, counted=BOOL)
+MARK = Choice(("Opened", None), ("Confirmed", None))
 FACT = Choice(
     ("Genesis", Struct(epoch=EPOCH, rules=U32)),
     ("RulesChanged", Struct(rules=U32)),
@@ -79,7 +80,15 @@ FACT = Choice(
     ("TokenIssued", Struct(user=U64, platform=U8, token=KEYED, expires=U64)),
     ("TokensRevoked", Struct(user=U64, which=REVOKED)),
     ("MessageSent", MESSAGE_SENT),
-    ("Reached", Struct(cursors=ListOf(Struct(user_step=U64, device=U32, seq=U64)))),
+    (
+        "Reached",
+        Struct(
+            cursors=ListOf(Struct(user_step=U64, device=U32, seq=U64)),
+            passed=ListOf(
+                Struct(receiver_step=U64, account=U64, kind=CONVERSATION_KIND, first=U64, up_to=U64)
+            ),
+        ),
+    ),
     ("BodyErased", Struct(position=U64)),
     ("MessagePosted", MESSAGE_POSTED),
     (
@@ -106,6 +115,18 @@ FACT = Choice(
     ("UserUnregistered", Struct(user=U64, turns=ListOf(U64))),
     ("UserRegisteredAgain", Struct(user=U64, turns=ListOf(U64))),
     ("LogTrimmed", Struct(user=U64, floor=U64)),
+    (
+        "Marked",
+        Struct(
+            user=U64,
+            message=U64,
+            conversation=CONVERSATION,
+            conversation_seq=U64,
+            mark=MARK,
+            first=BOOL,
+        ),
+    ),
+    ("AccountTracked", Struct(account=U64, on=BOOL)),
 )
 RECORD = Struct(
     version=U8,
@@ -200,6 +221,7 @@ SETTINGS = Choice(
     ("Users", U64),
     ("Running", ListOf(RUNNING)),
     ("Audiences", U64),
+    ("Tracked", U64),
 )
 DEVICE = Struct(device=U32, id=KEYED, platform=U8, reached=U64, heard=U64)
 TOKEN = Struct(position=U64, user=U64, platform=U8, expires=U64, revoked=Option(U64))
@@ -212,6 +234,7 @@ USER_LOG = Struct(
         ("Recalled", None),
         ("Removed", None),
         ("Cleared", None),
+        ("Marked", None),
     ),
     message=Option(U64),
     conversation_seq=U64,
@@ -233,6 +256,15 @@ FANOUT = Struct(next=U64, delivered=U64, early=U64, cut=Option(U64), recalled=U6
 AUDIENCE_ROW = Struct(
     begun=U64, by=U64, name=KEYED, lines=U64, members=U64, refused=U64, complete=Option(U64)
 )
+STATUS = Struct(
+    position=U64,
+    time=U64,
+    receiver=U64,
+    kind=CONVERSATION_KIND,
+    state=Choice(("Delivered", None), ("Read", None), ("Opened", None), ("Confirmed", None)),
+    conversation_seq=U64,
+    message=Option(U64),
+)
 AT = Struct(position=U64)
 
 # Name: (number, folded, parts of the key, value).
@@ -242,7 +274,7 @@ FAMILIES = {
     "users": (3, False, [KEY_U64], Struct(position=U64, id=TEXT)),
     "registrations": (4, True, [KEY_U64], Struct(position=U64, turns=ListOf(U64))),
     "profiles": (5, False, [KEY_U64], Struct(position=U64, profile=PROFILE)),
-    "devices": (6, True, [KEY_U64], Struct(last=U32, devices=ListOf(DEVICE))),
+    "devices": (6, True, [KEY_U64], Struct(last=U32, devices=ListOf(DEVICE), furthest=U64)),
     "device_names": (7, False, [KEY_U64, KEY_U32], Struct(position=U64, id=TEXT)),
     "tokens": (8, True, [KEYED], TOKEN),
     "token_cuts": (9, True, [KEY_U64], Struct(all=U64, platforms=ListOf(Tuple(U8, U64)))),
@@ -282,6 +314,15 @@ FAMILIES = {
     "audience_names": (25, True, [KEYED], Struct(audience=U64)),
     "audience_members": (26, True, [KEY_U64, KEY_U64], AT),
     "refused": (27, True, [KEY_U64, KEY_U64], Struct(position=U64, count=U32)),
+    "marks": (28, True, [KEY_U64, KEY_U64], Struct(position=U64, opened=U64, confirmed=Option(U64))),
+    "accounts": (29, True, [KEY_U64], Struct(tracked=BOOL, last=U64)),
+    "status_log": (30, True, [KEY_U64, KEY_U64], STATUS),
+    "status_times": (
+        31,
+        True,
+        [KEY_U64, KEY_U64, KEY_U8, KEY_U8, KEY_U64],
+        Struct(position=U64, time=U64, first=U64),
+    ),
 }
 
 
@@ -353,6 +394,8 @@ ASK = Choice(
     ("UpdateProfile", Struct(user=U64, base=Option(U64), profile=SEALED)),
     ("Unregister", Struct(user=U64)),
     ("TrimLog", Struct(user=U64, floor=U64)),
+    ("Mark", Struct(user=U64, message=U64, mark=MARK)),
+    ("Track", Struct(account=REFERENCE, on=BOOL)),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 
@@ -373,6 +416,7 @@ REFUSAL = Choice(
             "AlreadyFounded NotFounded BadRules TooLarge BadBody "
             "UnknownConversation BeyondConversation UnknownMessage BadSetting NamedTwice "
             "UnknownAudience AudienceState Underway Stale TooManyRunning BeyondLog"
+            "UnknownAudience AudienceState Underway Stale TooManyRunning MessageRecalled"
         ).split()
     )
 )
@@ -388,5 +432,7 @@ OUTCOME = Choice(
     ("Audience", Struct(audience=U64)),
     ("Filled", Struct(lines=U64, members=U64, refused=U64)),
     ("Progress", Struct(next=U64, served=U32)),
+    ("ReachedPartly", None),
+    ("Marked", Struct(confirmed=BOOL)),
 )
 ANSWER = Choice(("Ok", OUTCOME), ("Err", REFUSAL))

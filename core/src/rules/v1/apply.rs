@@ -12,13 +12,14 @@ mod deliver;
 mod directory;
 mod fanout;
 pub(super) mod joined;
+mod status;
 mod tended;
 mod timer;
 
 use super::limits::MAX_DEVICES_PER_USER;
 use super::search;
 use crate::conversation::Conversation;
-use crate::fact::{Fact, Revoked, unpack_cursors};
+use crate::fact::{Fact, Revoked};
 use crate::id::{DeviceNo, Hash, KeyedHash, Position, Seq, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
@@ -93,7 +94,7 @@ pub fn apply<S: State>(
                 next: *next,
                 early: *early,
             };
-            applied.delivered = chunk.deliver(state, record, leaf)?;
+            applied = chunk.deliver(state, record, leaf)?;
         }
         Fact::FanoutRecalled { message, why } => {
             fanout::recalled(state, position, *message, *why)?;
@@ -113,12 +114,31 @@ pub fn apply<S: State>(
         | Fact::ConversationSet { .. }
         | Fact::MessagesRemoved { .. }
         | Fact::ConversationCleared { .. }
-        | Fact::MessageRecalled { .. } => applied.delivered = tended::apply(state, record, leaf)?,
-        Fact::Reached { cursors } => {
-            for (user, device, seq) in unpack_cursors(cursors) {
-                reach(state, position, user, device, seq)?;
-            }
+        | Fact::MessageRecalled { .. } => {
+            applied = tended::apply(state, record, leaf)?;
         }
+        Fact::Reached { cursors, passed } => {
+            applied = status::reached(state, record, cursors, passed)?;
+        }
+        Fact::Marked {
+            user,
+            message,
+            conversation,
+            conversation_seq,
+            mark,
+            first,
+        } => {
+            let marked = status::Marked {
+                user: *user,
+                message: *message,
+                conversation: *conversation,
+                conversation_seq: *conversation_seq,
+                mark: *mark,
+                first: *first,
+            };
+            applied = marked.apply(state, record, leaf)?;
+        }
+        Fact::AccountTracked { account, on } => status::tracked(state, *account, *on)?,
         Fact::BodyErased { position: whose } => {
             erase(state, position, *whose)?;
             applied.erased = Some(*whose);
@@ -187,24 +207,6 @@ fn revoke<S: State>(
         },
     }
     state.put(user, &cuts);
-    Ok(())
-}
-
-fn reach<S: State>(
-    state: &mut Overlay<S>,
-    position: Position,
-    user: UserNo,
-    device: DeviceNo,
-    seq: Seq,
-) -> Result<(), StateError> {
-    let Some(mut row) = state.row::<DevicesRow>(user)? else {
-        return Ok(());
-    };
-    if let Some(known) = row.devices.iter_mut().find(|known| known.device == device) {
-        known.reached = known.reached.max(seq);
-        known.heard = position;
-        state.put(user, &row);
-    }
     Ok(())
 }
 

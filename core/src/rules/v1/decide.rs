@@ -10,6 +10,7 @@ mod directory;
 mod fanout;
 mod recall;
 mod send;
+mod status;
 mod tend;
 mod timer;
 mod trim;
@@ -19,16 +20,13 @@ pub use fanout::Fanned;
 use users::{Users, last_user, policy_in_force};
 
 use super::counted_on;
-use super::limits::MAX_REACHED;
 use crate::body::SealedBody;
 use crate::command::{Ask, Unknown, UserRef};
-use crate::fact::{Fact, Revoked, Withdrawal, pack_cursors};
-use crate::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
+use crate::fact::{Fact, Revoked, Withdrawal};
+use crate::id::{KeyedHash, Position, Time, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Draft, Reply, Tail, is_known};
-use crate::state::{
-    DevicesRow, ErasedRow, Family, Scan, StateExt, TokenCutRow, TokenRow, UserHeadRow,
-};
+use crate::state::{DevicesRow, ErasedRow, Family, Scan, StateExt, TokenCutRow, TokenRow};
 
 /// The rules version of this folder.
 const VERSION: u32 = 1;
@@ -81,7 +79,7 @@ pub fn decide<'a, S: Scan>(
             platform,
             body,
         } => see_device(state, *user, *id, *platform, body),
-        Ask::Reach { cursors } => reach(state, cursors),
+        Ask::Reach { cursors } => status::reach(state, cursors),
         Ask::Erase { position } => erase(state, *position),
         Ask::Tend {
             user,
@@ -115,6 +113,12 @@ pub fn decide<'a, S: Scan>(
             part,
             body,
         } => change::change(state, tail, *message, *receiver, *part, body),
+        Ask::Mark {
+            user,
+            message,
+            mark,
+        } => status::mark(state, *user, *message, *mark),
+        Ask::Track { account, on } => status::track(state, account, *on),
     }
 }
 
@@ -214,42 +218,6 @@ fn see_device<'a, S: Scan>(
         vec![draft],
         Reply::Given(Outcome::Device { device }),
     ))
-}
-
-/// Keeps the cursors that say something new: of known devices, beyond what is known, not beyond the head.
-fn reach<'a, S: Scan>(
-    state: &S,
-    cursors: &[(UserNo, DeviceNo, Seq)],
-) -> Result<Decision<'a>, StateError> {
-    if cursors.len() > MAX_REACHED {
-        return Ok(Decision::Refused(Refusal::TooLarge));
-    }
-    let mut sorted = cursors.to_vec();
-    sorted.sort_unstable();
-    let mut news: Vec<(UserNo, DeviceNo, Seq)> = Vec::with_capacity(sorted.len());
-    for (user, device, seq) in sorted {
-        let Some(row) = state.row::<DevicesRow>(user)? else {
-            continue;
-        };
-        let Some(known) = row.devices.iter().find(|known| known.device == device) else {
-            continue;
-        };
-        let head = state
-            .row::<UserHeadRow>(user)?
-            .map_or(Seq(0), |row| row.head);
-        if seq <= known.reached || seq > head {
-            continue;
-        }
-        // Of several cursors of one device the furthest comes last, and stays.
-        news.pop_if(|(of, which, _)| (*of, *which) == (user, device));
-        news.push((user, device, seq));
-    }
-    if news.is_empty() {
-        return Ok(Decision::Known(Outcome::Done));
-    }
-    Ok(facts([bare(Fact::Reached {
-        cursors: pack_cursors(&news),
-    })]))
 }
 
 fn erase<'a, S: Scan>(state: &S, position: Position) -> Result<Decision<'a>, StateError> {

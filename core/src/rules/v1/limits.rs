@@ -40,3 +40,11 @@ pub const MAX_TIME_AHEAD_MS: u16 = 1_000;
 /// Every so many entries of a user log the chain hash is stored beside the entry, so that a proof never needs to hash more
 /// than this many links.
 pub const CHAIN_MARK_EVERY: u64 = 64;
+
+/// Most entries of user logs that one `Reached` command looks at for messages of tracked accounts. Other commands wait for it:
+/// it must be short.
+pub const MAX_WALKED: usize = 1000;
+
+/// While accounts are tracked, a `Reached` record takes no more users once it may be this long, in bytes: what one user adds still
+/// fits into a record.
+pub const MAX_PACKED_BYTES: usize = 32 * 1024;

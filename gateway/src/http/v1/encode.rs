@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use waybill_core::body::{Message, OfflinePush};
-use waybill_core::fact::Options;
+use waybill_core::fact::{Mark, Options};
+use waybill_core::id::Time;
 
+use crate::service::StandingView;
 use crate::service::{
     ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
     Place, SentMessage, Told, View,
@@ -84,6 +86,8 @@ struct NoteBody<'a> {
     settings: Option<SettingsBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conversation_seqs: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -163,11 +167,51 @@ pub struct MessageBody<'a> {
     time: u64,
     sender: &'a str,
     receivers: [Receiver<'a>; 1],
+    /// How it stands with its receiver; for business roles.
+    #[serde(flatten)]
+    standing: Option<StandingBody>,
     conversation: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
     #[serde(flatten)]
     said: SaidBody<'a>,
+}
+
+/// How a message stands with one receiver, and since when.
+#[derive(Serialize)]
+pub(super) struct StandingBody {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<TimesBody>,
+}
+
+#[derive(Serialize)]
+struct TimesBody {
+    durable: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed: Option<u64>,
+}
+
+impl From<&StandingView> for StandingBody {
+    fn from(view: &StandingView) -> Self {
+        let millis = |time: Option<Time>| time.map(|time| time.0);
+        Self {
+            state: view.state,
+            times: view.times.map(|times| TimesBody {
+                durable: times.durable.0,
+                delivered: millis(times.delivered),
+                read: millis(times.read),
+                opened: millis(times.opened),
+                confirmed: millis(times.confirmed),
+            }),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -209,7 +253,7 @@ fn is_zero(number: &i32) -> bool {
 }
 
 /// A kind of conversation, by name; one that this program does not know has its number.
-fn conversation_name(kind: u8) -> &'static str {
+pub(super) fn conversation_name(kind: u8) -> &'static str {
     match kind {
         1 => "single",
         2 => "notification",
@@ -296,6 +340,10 @@ impl<'a> From<&'a Note> for NoteBody<'a> {
                 hidden: settings.hidden_at.0 > 0,
             }),
             conversation_seqs: note.messages.iter().map(|seq| seq.0).collect(),
+            mark: note.mark.map(|mark| match mark {
+                Mark::Opened => "opened",
+                Mark::Confirmed => "confirmed",
+            }),
         }
     }
 }
@@ -385,6 +433,7 @@ impl<'a> From<&'a MessageView> for MessageBody<'a> {
                 seq: view.seq.map(|seq| seq.0),
                 new: None,
             }],
+            standing: view.standing.as_ref().map(StandingBody::from),
             conversation: conversation_name(view.place_kind),
             position: view.position.map(|position| position.0),
             said: said(

@@ -19,7 +19,7 @@ use crate::telemetry::metrics::TransportLabel;
 const MAX_PAGE_ENTRIES: u64 = waybill_log::reader::PAGE_ENTRIES as u64;
 
 /// Longest wait that a caller may ask for, in seconds; the configured one may be shorter.
-const MAX_WAIT_SECONDS: u64 = 60;
+pub(super) const MAX_WAIT_SECONDS: u64 = 60;
 
 /// `GET /v1/users/{user}/log?after=&limit=&wait=&epoch=`
 pub(super) async fn pull(service: &Service, call: &Call<'_>, user: &str) -> Result {
@@ -69,7 +69,7 @@ pub(super) async fn pull(service: &Service, call: &Call<'_>, user: &str) -> Resu
     }
 }
 
-fn lost(error: Error, span: Span) -> Refusal {
+pub(super) fn lost(error: Error, span: Span) -> Refusal {
     Refusal {
         span: Some(span),
         ..Refusal::from(error)

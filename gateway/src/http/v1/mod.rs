@@ -5,6 +5,7 @@ mod conversations;
 mod encode;
 mod log;
 mod messages;
+mod status;
 mod tasks;
 mod tokens;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Response};
+use waybill_core::fact::Mark;
 
 use super::address;
 use super::call::{Answered, Call};
@@ -122,6 +124,24 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
                 tasks::recall_message(service, call, id).await,
             ),
             _ => method(Route::Recall, "POST"),
+        },
+        ["messages", id, "opened"] => match *call.method {
+            Method::POST => (
+                Route::Mark,
+                status::mark(service, call, id, Mark::Opened).await,
+            ),
+            _ => method(Route::Mark, "POST"),
+        },
+        ["messages", id, "confirmed"] => match *call.method {
+            Method::POST => (
+                Route::Mark,
+                status::mark(service, call, id, Mark::Confirmed).await,
+            ),
+            _ => method(Route::Mark, "POST"),
+        },
+        ["accounts", account, "status"] => match *call.method {
+            Method::GET => (Route::Status, status::get(service, call, account).await),
+            _ => method(Route::Status, "GET"),
         },
         ["users", user, "snapshot"] => match *call.method {
             Method::GET => (

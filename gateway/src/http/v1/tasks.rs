@@ -4,13 +4,14 @@ use serde::Serialize;
 use waybill_core::record::Surface;
 use waybill_log::reader::RECEIVERS;
 
+use super::encode::StandingBody;
 use super::messages::{SendBody, ToBody, answer, outgoing};
 use super::{Refusal, Result, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::service::{
-    AudienceView, Part, Service, TaskReceiver, TaskReceiverView, TaskTaken, TaskTo,
+    AudienceView, Part, Service, TaskReceiver, TaskReceiverView, TaskTaken, TaskTo, Wanted,
 };
 
 #[derive(Serialize)]
@@ -159,20 +160,28 @@ pub(super) async fn get(service: &Service, call: &Call<'_>, task: &str) -> Resul
 }
 
 #[derive(Serialize)]
-struct StandingBody<'a> {
+struct TaskStanding<'a> {
     user: &'a str,
-    state: &'static str,
+    #[serde(flatten)]
+    standing: StandingBody,
+    /// Why the receiver was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody<'a>>,
     #[serde(rename = "serverMsgID", skip_serializing_if = "str::is_empty")]
     server_msg_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
 
-impl<'a> From<&'a TaskReceiverView> for StandingBody<'a> {
+impl<'a> From<&'a TaskReceiverView> for TaskStanding<'a> {
     fn from(view: &'a TaskReceiverView) -> Self {
         Self {
             user: &view.user,
-            state: view.state,
+            standing: StandingBody::from(&view.standing),
+            error: view.standing.reason.map(|kind| ErrorBody {
+                problem: format!("urn:waybill:problem:{}", kind.row().slug),
+                detail: kind.row().title,
+            }),
             server_msg_id: &view.server_msg_id,
             seq: view.seq.map(|seq| seq.0),
         }
@@ -181,29 +190,33 @@ impl<'a> From<&'a TaskReceiverView> for StandingBody<'a> {
 
 #[derive(Serialize)]
 struct Receivers<'a> {
-    receivers: Vec<StandingBody<'a>>,
+    receivers: Vec<TaskStanding<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
 }
 
-/// `GET /v1/tasks/{task}/receivers?state=&cursor=&limit=`
+/// `GET /v1/tasks/{task}/receivers?state=&not=&cursor=&limit=`
 pub(super) async fn receivers(service: &Service, call: &Call<'_>, task: &str) -> Result {
     let principal = principal(service, call)?;
-    let query = Query::read(call.query, &["state", "cursor", "limit"])?;
+    let query = Query::read(call.query, &["state", "not", "cursor", "limit"])?;
     let cursor = query.number("cursor", 0, u64::MAX)?;
     let limit = query.number("limit", 1, RECEIVERS as u64)?.unwrap_or(100);
     let limit = usize::try_from(limit).unwrap_or(RECEIVERS);
+    let wanted = match (query.text("state"), query.text("not")) {
+        (None, None) => Wanted::All,
+        (Some("refused"), None) => Wanted::Refused,
+        (Some(state), None) => Wanted::State(state),
+        (None, Some(state)) => Wanted::Not(state),
+        (Some(_), Some(_)) => {
+            let detail = "state and not cannot both be asked for";
+            return Err(Error::at(Kind::InvalidField, "not", detail).into());
+        }
+    };
     let page = service
-        .task_receivers(
-            &principal,
-            &segment(task)?,
-            query.text("state"),
-            cursor,
-            limit,
-        )
+        .task_receivers(&principal, &segment(task)?, wanted, cursor, limit)
         .await?;
     answer(&Receivers {
-        receivers: page.receivers.iter().map(StandingBody::from).collect(),
+        receivers: page.receivers.iter().map(TaskStanding::from).collect(),
         cursor: page.cursor.as_deref(),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::super::counted_on;
 use super::super::limits::{CHAIN_MARK_EVERY, MAX_TIME_AHEAD_MS};
+use super::status::Change;
 use super::{fanout, timer};
 use crate::conversation::Conversation;
 use crate::fact::{Audience, MessagePosted, MessageSent, Options};
@@ -9,7 +10,7 @@ use crate::hash;
 use crate::id::{ControlSeq, ConversationSeq, Epoch, Hash, Position, Seq, Time, UserNo};
 use crate::outcome::{Sent, StateError};
 use crate::record::Record;
-use crate::rules::{Applied, Delivered};
+use crate::rules::{Applied, Changed, Delivered};
 use crate::state::{
     CollapseRow, ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family,
     MembershipRow, Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow,
@@ -24,6 +25,8 @@ pub struct Passage {
     pub message: Option<Position>,
     /// The time of the message's record, or of the one that released it.
     pub time: Time,
+    /// The time of the record that delivers.
+    pub delivered: Time,
     /// Leaf of the record that delivers.
     pub leaf: Hash,
     /// Leaf of the message's record.
@@ -36,6 +39,7 @@ impl Passage {
             position: record.position,
             message: None,
             time: record.time,
+            delivered: record.time,
             leaf: *leaf,
             message_leaf: *leaf,
         }
@@ -65,8 +69,9 @@ pub fn sent<S: State>(
         timer::set(state, record.position, terms, record.time);
     }
     let mut applied = Applied::default();
-    let (entry, sent) = newcomer.enter(state, &Passage::of(record, leaf))?;
+    let (entry, sent, read) = newcomer.enter(state, &Passage::of(record, leaf))?;
     applied.add(sent);
+    applied.changed.extend(read);
     if message.echo {
         let echoed = deliver(state, message.sender, entry, leaf, leaf)?;
         applied.delivered.push(echoed);
@@ -101,8 +106,9 @@ pub fn posted<S: State>(
         }
         let is_new = new.next_if(|new| usize::from(**new) == place).is_some();
         let newcomer = Newcomer::of_posted(message, receiver, is_new);
-        let (_, sent) = newcomer.enter(state, &passage)?;
+        let (_, sent, read) = newcomer.enter(state, &passage)?;
         applied.add(sent);
+        applied.changed.extend(read);
     }
     Ok(applied)
 }
@@ -144,12 +150,13 @@ impl Newcomer {
         }
     }
 
-    /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place.
+    /// Puts the message at the end of its conversation and of the receiver's log, and gives the entry and its place; and what it
+    /// says of messages that its sender has thereby read.
     pub fn enter<S: State>(
         &self,
         state: &mut Overlay<S>,
         passage: &Passage,
-    ) -> Result<(UserLogRow, Sent), StateError> {
+    ) -> Result<(UserLogRow, Sent, Option<Changed>), StateError> {
         let position = passage.position;
         let conversation = self.conversation;
         let before = state.row::<ConversationRow>(conversation)?;
@@ -186,8 +193,9 @@ impl Newcomer {
         if let Some(collapse) = self.collapse {
             state.put((conversation, collapse), &CollapseRow { conversation_seq });
         }
+        let mut read = None;
         if let Conversation::Single { .. } = conversation {
-            read_by_sender(state, self.sender, conversation, &end)?;
+            read = read_by_sender(state, self.sender, conversation, &end, passage)?;
         }
         let entry = UserLogRow {
             position,
@@ -213,7 +221,7 @@ impl Newcomer {
             new_receiver: self.is_new,
             repeated: false,
         };
-        Ok((entry, sent))
+        Ok((entry, sent, read))
     }
 }
 
@@ -231,16 +239,24 @@ fn read_by_sender<S: State>(
     sender: UserNo,
     conversation: Conversation,
     end: &ConversationRow,
-) -> Result<(), StateError> {
-    let before = state.row::<MembershipRow>((sender, conversation))?;
+    passage: &Passage,
+) -> Result<Option<Changed>, StateError> {
+    let before = state
+        .row::<MembershipRow>((sender, conversation))?
+        .unwrap_or_default();
     let membership = MembershipRow {
         read: end.head,
         read_counted: end.counted,
         removed: 0,
-        ..before.unwrap_or_default()
+        ..before
     };
     state.put((sender, conversation), &membership);
-    Ok(())
+    let earlier = ConversationSeq(end.head.0.saturating_sub(1));
+    if before.read >= earlier {
+        return Ok(None);
+    }
+    let change = Change::read(sender, conversation, before.read, earlier);
+    change.tell(state, passage.position, passage.delivered)
 }
 
 /// Puts an entry at the end of a user's log: with the leaf of the record that delivers it, and of the record that it tells of.

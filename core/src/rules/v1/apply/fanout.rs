@@ -8,7 +8,7 @@ use crate::hash;
 use crate::id::{Hash, Position, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
-use crate::rules::Delivered;
+use crate::rules::{Applied, Delivered};
 use crate::state::{
     EarlyRow, Errand, Family, FanoutChunkRow, FanoutRow, Overlay, Running, SettingsKey,
     SettingsRow, State, StateExt,
@@ -28,7 +28,7 @@ impl Chunk<'_> {
         state: &mut Overlay<S>,
         record: &Record,
         leaf: &Hash,
-    ) -> Result<Vec<Delivered>, StateError> {
+    ) -> Result<Applied, StateError> {
         let position = record.position;
         let (message, message_leaf) = message(state, position, self.message)?;
         let Fact::MessagePosted(posted) = &message.fact else {
@@ -39,16 +39,18 @@ impl Chunk<'_> {
             position,
             message: Some(self.message),
             time: row.since_time,
+            delivered: record.time,
             leaf: *leaf,
             message_leaf,
         };
-        let mut delivered = Vec::with_capacity(self.receivers.len());
+        let mut applied = Applied::default();
         let mut last = None;
         for receiver in unpack_users(self.receivers) {
             // Whom the server had not seen is in no fan-out: it goes to those who were seen before it began.
             let newcomer = Newcomer::of_posted(posted, receiver, false);
-            let (_, sent) = newcomer.enter(state, &passage)?;
-            delivered.extend(sent.seq.map(|seq| Delivered {
+            let (_, sent, read) = newcomer.enter(state, &passage)?;
+            applied.changed.extend(read);
+            applied.delivered.extend(sent.seq.map(|seq| Delivered {
                 user: receiver,
                 seq,
             }));
@@ -57,7 +59,7 @@ impl Chunk<'_> {
             }
             last = Some(receiver);
         }
-        let count = delivered.len() as u64;
+        let count = applied.delivered.len() as u64;
         row.delivered = row.delivered.saturating_add(count);
         if self.early {
             row.early = row.early.saturating_add(count);
@@ -72,7 +74,7 @@ impl Chunk<'_> {
             }
         }
         state.put(self.message, &row);
-        Ok(delivered)
+        Ok(applied)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::super::search::present;
 use super::deliver::deliver;
+use super::status::Change;
 use super::timer;
 use crate::conversation::Conversation;
 use crate::fact::{ConversationSettings, Counted, Fact, RecalledPlace, RemovedMessage, Withdrawal};
 use crate::id::{ConversationSeq, Hash, Position, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
-use crate::rules::Delivered;
+use crate::rules::{Applied, Delivered};
 use crate::state::{
     ConversationLogRow, EntryKind, Family, MembershipRow, Overlay, RemovedRow, State, StateExt,
     Table, UserLogRow, VersionRow,
@@ -18,9 +19,9 @@ pub fn apply<S: State>(
     state: &mut Overlay<S>,
     record: &Record,
     leaf: &Hash,
-) -> Result<Vec<Delivered>, StateError> {
+) -> Result<Applied, StateError> {
     let position = record.position;
-    match &record.fact {
+    let (delivered, change) = match &record.fact {
         Fact::ConversationRead {
             user,
             conversation,
@@ -29,7 +30,9 @@ pub fn apply<S: State>(
             removed,
             told,
         } => {
+            let mut before = ConversationSeq(0);
             change(state, *user, *conversation, |row| {
+                before = row.read;
                 row.read = *up_to;
                 row.read_counted = *counted;
                 row.removed = *removed;
@@ -45,18 +48,27 @@ pub fn apply<S: State>(
                     leaf,
                 )?);
             }
-            Ok(delivered)
+            (
+                delivered,
+                Some(Change::read(*user, *conversation, before, *up_to)),
+            )
         }
         Fact::ConversationSet {
             user,
             conversation,
             settings,
-        } => set(state, position, *user, *conversation, settings, leaf),
+        } => {
+            let delivered = set(state, position, *user, *conversation, settings, leaf)?;
+            (delivered, None)
+        }
         Fact::MessagesRemoved {
             user,
             conversation,
             messages,
-        } => remove(state, position, *user, *conversation, messages, leaf),
+        } => {
+            let delivered = remove(state, position, *user, *conversation, messages, leaf)?;
+            (delivered, None)
+        }
         Fact::ConversationCleared {
             user,
             conversation,
@@ -65,14 +77,18 @@ pub fn apply<S: State>(
             counted,
             removed,
         } => {
+            let mut before = ConversationSeq(0);
             change(state, *user, *conversation, |row| {
+                before = row.read;
                 row.cleared = *cleared;
                 row.read = *read;
                 row.read_counted = *counted;
                 row.removed = *removed;
             })?;
             let entry = entry(position, EntryKind::Cleared, *cleared);
-            Ok(vec![deliver(state, *user, entry, leaf, leaf)?])
+            let delivered = vec![deliver(state, *user, entry, leaf, leaf)?];
+            let told = (*read > before).then(|| Change::read(*user, *conversation, before, *read));
+            (delivered, told)
         }
         Fact::MessageRecalled {
             message,
@@ -96,10 +112,20 @@ pub fn apply<S: State>(
             if let Some(next) = next {
                 super::fanout::step_recalled(state, *message, *next, places.len())?;
             }
-            Ok(delivered)
+            (delivered, None)
         }
-        _ => Ok(Vec::new()),
+        _ => (Vec::new(), None),
+    };
+    let mut applied = Applied {
+        delivered,
+        ..Applied::default()
+    };
+    if let Some(change) = change {
+        applied
+            .changed
+            .extend(change.tell(state, position, record.time)?);
     }
+    Ok(applied)
 }
 
 pub fn entry(position: Position, kind: EntryKind, conversation_seq: ConversationSeq) -> UserLogRow {
