@@ -128,11 +128,13 @@ impl Model {
             let known = self.person(user).unwrap().furthest;
             let aim = *devices.values().max().unwrap();
             let mut end = aim;
-            if walks && aim > known {
-                end = aim.min(known + left);
-                left -= end - known;
+            // What was trimmed away became nothing.
+            let from = known.max(self.person(user).unwrap().floor - 1);
+            if walks && aim > known && aim > from {
+                end = aim.min(from + left);
+                left -= end - from;
                 short |= end < aim;
-                passed.extend(self.passed(user, known, end));
+                passed.extend(self.passed(user, from, end));
             }
             for (number, seq) in devices {
                 let person = self.person(user).unwrap();
