@@ -68,7 +68,7 @@ fn concurrent_run(path: &Path) -> Vec<Stamped> {
             let queue = harness.queue().clone();
             scope.spawn(move || {
                 let mut commands = Commands::from(u64::from(client) * 1_000_000);
-                for command in commands.of(&sample(200, client)) {
+                for command in commands.of(&sample(300, client)) {
                     if client % 2 == 0 {
                         drop(queue.ask_blocking(command).expect("the writer answers"));
                     } else {

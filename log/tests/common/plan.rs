@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use waybill_core::body::{Body, Profile};
 use waybill_core::command::{Ask, Command, ConversationKind, Deed, Post, To, Unknown};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Options, Revoked};
+use waybill_core::fact::{Mark, Options, Revoked};
 use waybill_core::hash::Domain;
 use waybill_core::id::{
     AudienceNo, ConversationSeq, DeviceNo, Digest, Opening, Position, Seq, Time, UserNo,
@@ -54,6 +54,15 @@ pub enum Op {
     Reach(Vec<(u8, u8, u8)>),
     Erase(u8),
     Policy(bool),
+    Track {
+        account: u8,
+        on: bool,
+    },
+    Mark {
+        user: u8,
+        message: u8,
+        confirmed: bool,
+    },
     /// A message to a list of users.
     Post {
         from: u8,
@@ -112,6 +121,9 @@ pub fn ops() -> impl Strategy<Value = Op> {
         4 => (0..120_u8).prop_map(Op::Pump),
         3 => (0..120_u8, prop::option::weighted(0.3, 1..9_u8))
             .prop_map(|(message, receiver)| Op::Recall { message, receiver }),
+        2 => (user, prop::bool::weighted(0.8)).prop_map(|(account, on)| Op::Track { account, on }),
+        4 => (1..9_u8, 0..120_u8, any::<bool>())
+            .prop_map(|(user, message, confirmed)| Op::Mark { user, message, confirmed }),
         6 => (1..6_u8, 1..6_u8, any::<bool>(), deeds())
             .prop_map(|(user, other, chat, deed)| Op::Tend { user, other, chat, deed }),
     ]
@@ -286,6 +298,23 @@ fn single(op: &Op, n: u64) -> Command {
                 UnknownReceiver::Accept
             },
         })),
+        Op::Track { account, on } => command(Ask::Track {
+            account: user_ref(&name(*account)),
+            on: *on,
+        }),
+        Op::Mark {
+            user,
+            message,
+            confirmed,
+        } => command(Ask::Mark {
+            user: UserNo(u64::from(*user)),
+            message: Position(u64::from(*message)),
+            mark: if *confirmed {
+                Mark::Confirmed
+            } else {
+                Mark::Opened
+            },
+        }),
         Op::Post { from, to, chat } => {
             let users = to.iter().map(|user| user_ref(&name(*user))).collect();
             post(*from, To::Users(users), *chat, n)

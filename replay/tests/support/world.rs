@@ -8,7 +8,7 @@ use waybill_core::command::{
     Ask, Command, ConversationKind, Deed, Post, Send, To, Unknown, UserRef,
 };
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Options as MessageOptions, Revoked};
+use waybill_core::fact::{Mark, Options as MessageOptions, Revoked};
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{
     AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
@@ -78,6 +78,15 @@ impl World {
             }
         }
         open.tokens(ann, bob);
+        open.done(Ask::Track {
+            account: user_ref("oa"),
+            on: true,
+        });
+        open.done(Ask::Mark {
+            user: ann,
+            message: notices[3].position,
+            mark: Mark::Opened,
+        });
         open.done(Ask::Reach {
             cursors: vec![(ann, DeviceNo(1), Seq(100)), (ann, DeviceNo(2), Seq(7))],
         });

@@ -1,0 +1,119 @@
+//! Reading what happened to messages after they were sent: changes, withdrawals, and what is due at a time.
+
+use waybill_core::body::{Body, Change, StatusLine};
+use waybill_core::conversation::Conversation;
+use waybill_core::fact::{Fact, Withdrawal};
+use waybill_core::id::{ConversationSeq, Position, Time};
+use waybill_core::outcome::StateError;
+use waybill_core::record::Record;
+use waybill_core::state::{ChangesRow, FanoutRow, Key, Scan, StateExt, TimerKind, TimerRow};
+
+use super::Reader;
+
+/// What a message says now, where that is not what was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Since when it says something else, and what; no text when that was erased.
+    pub content: Option<(Time, Option<String>)>,
+    /// The business status line shown with it.
+    pub status_line: Option<StatusLine>,
+}
+
+/// Something that is to happen to a message at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// When.
+    pub time: Time,
+    /// The message's record.
+    pub message: Position,
+    /// What.
+    pub due: TimerKind,
+}
+
+impl Reader {
+    /// What the message at this place says now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn changes(
+        &self,
+        conversation: Conversation,
+        conversation_seq: ConversationSeq,
+    ) -> Result<Changed, StateError> {
+        let row = self.shared.store.row((conversation, conversation_seq))?;
+        let row: ChangesRow = row.unwrap_or_default();
+        let mut changed = Changed::default();
+        if let Some((time, change)) = self.change(row.content)? {
+            let text = match change {
+                Some(Change::Content(text)) => Some(text),
+                _ => None,
+            };
+            changed.content = Some((time, text));
+        }
+        if let Some((_, Some(Change::StatusLine(line)))) = self.change(row.status_line)? {
+            changed.status_line = Some(line).filter(|line| !line.text.is_empty());
+        }
+        Ok(changed)
+    }
+
+    /// The change that the record at a position made, with its time; no change when its body was erased.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn change(
+        &self,
+        position: Option<Position>,
+    ) -> Result<Option<(Time, Option<Change>)>, StateError> {
+        let opened = position.map(|position| self.open(position)).transpose()?;
+        Ok(opened.flatten().map(|opened| {
+            let change = match opened.body {
+                Some(Body::Change(change)) => Some(change),
+                _ => None,
+            };
+            (opened.record.time, change)
+        }))
+    }
+
+    /// Why the record at a position withdrew a message.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn withdrawal(&self, position: Position) -> Result<Withdrawal, StateError> {
+        match self.open(position)?.map(|opened| opened.record.fact) {
+            Some(Fact::MessageRecalled { why, .. }) => Ok(why),
+            _ => Err(StateError::Impossible {
+                position,
+                reason: "a message was withdrawn by it, and it withdraws none",
+            }),
+        }
+    }
+
+    /// The time shown on a message, which is `ahead_ms` ahead: of one that has waited, from when it no longer did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn shown_time(&self, record: &Record, ahead_ms: u16) -> Result<Time, StateError> {
+        let waits = record.fact.terms().and_then(|terms| terms.not_before);
+        let since = match waits {
+            None => None,
+            Some(_) => self.shared.store.row::<FanoutRow>(record.position)?,
+        };
+        let time = since.map_or(record.time, |row| row.since_time.max(record.time));
+        Ok(Time(time.0.saturating_add(u64::from(ahead_ms))))
+    }
+
+    /// What is due next, the earliest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn timers(&self, limit: usize) -> Result<Vec<Timer>, StateError> {
+        let (from, to) = ((Time(0), Position(0)), (Time(u64::MAX), Position(u64::MAX)));
+        let rows = self.shared.store.rows::<TimerRow>(&from, &to, limit)?;
+        let timer = |(key, row): (Key, TimerRow)| Timer {
+            time: Time(key.first_number()),
+            message: row.position,
+            due: row.due,
+        };
+        Ok(rows.into_iter().map(timer).collect())
+    }
+}
