@@ -102,6 +102,7 @@ impl Maker {
             content_type: corpus::CONTENT_TYPE,
             notification_type: 1,
             options_off: fact::Options::default(),
+            terms: None,
             body,
         }))
     }

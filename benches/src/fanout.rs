@@ -176,6 +176,7 @@ fn post(sender: UserRef, to: To, number: u64) -> Ask {
         options_off: MessageOptions(0),
         key: None,
         digest: Digest([1; 8]),
+        terms: None,
         body: Body::Message(message).seal(opening(u64::MAX - number)),
     })
 }

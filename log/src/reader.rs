@@ -1,10 +1,12 @@
 //! Reading: user logs, messages, users, tokens. Whatever a reader sees is durable, because the views change only after the ledger
 //! is synced. Reading never writes.
 
+mod changes;
 mod conversations;
 mod status;
 mod tasks;
 
+pub use changes::{Changed, Timer};
 pub use conversations::{
     Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, LIST_ENTRIES, ListPage, ListPlace, Listed,
     Told,

@@ -175,6 +175,7 @@ fn message(keys: &HashKey, n: u64, users: u64) -> Send {
     Send {
         key: Some(keys.dedup(&sender.id, &format!("{n}"), &[&[2], receiver.id.as_bytes()])),
         digest: keys.digest(&[&body.bytes]),
+        terms: None,
         sender,
         receiver,
         kind: ConversationKind::Notification,

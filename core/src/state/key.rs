@@ -53,6 +53,13 @@ impl Key {
         last.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
+    /// The first 8 bytes as a number: what a key begins with that is ordered by a number. 0 for a shorter key.
+    #[must_use]
+    pub fn first_number(&self) -> u64 {
+        let first = self.as_slice().first_chunk::<8>();
+        first.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {

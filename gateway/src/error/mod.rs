@@ -93,6 +93,8 @@ impl From<Refusal> for Error {
             Refusal::Underway => Kind::Underway,
             Refusal::BeyondLog => Kind::Ahead,
             Refusal::Withdrawn => Kind::MessageRecalled,
+            Refusal::Expired => Kind::Expired,
+            Refusal::TooFarAhead => Kind::TooFarAhead,
             Refusal::AlreadyFounded
             | Refusal::NotFounded
             | Refusal::BadRules

@@ -145,6 +145,10 @@ impl Server {
             let (service, stopping) = (service.clone(), stopping.clone());
             tokio::spawn(async move { service.fan_out(stopping).await })
         };
+        {
+            let (service, stopping) = (service.clone(), stopping.clone());
+            tokio::spawn(async move { service.keep_time(stopping).await });
+        }
         let cursors = {
             let service = service.clone();
             tokio::spawn(async move { service.hand_over_cursors(stopping).await })

@@ -130,7 +130,8 @@ impl Service {
 fn check_line(line: &StatusLine) -> Result<(), Error> {
     let text = &line.text;
     if text.len() > MAX_STATUS_LINE_BYTES || text.chars().any(char::is_control) {
-        let detail = format!("it has at most {MAX_STATUS_LINE_BYTES} bytes and no control characters");
+        let detail =
+            format!("it has at most {MAX_STATUS_LINE_BYTES} bytes and no control characters");
         return Err(Error::at(Kind::InvalidField, "/statusLine/text", detail));
     }
     let digits = line.color.strip_prefix('#').unwrap_or("");

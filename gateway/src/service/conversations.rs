@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use waybill_core::body::{Message, Profile};
 use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
+use waybill_core::fact::Withdrawal;
 use waybill_core::id::{ConversationSeq, Seq, Time, UserNo};
 use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
@@ -47,8 +48,8 @@ pub struct HistoryView {
     pub conversation_seq: ConversationSeq,
     /// The time shown on it.
     pub time: Time,
-    /// Whether it was recalled: then what it said is not shown.
-    pub recalled: bool,
+    /// Why it was withdrawn, if it was: then what it said is not shown.
+    pub withdrawn: Option<Withdrawal>,
     /// The message.
     pub told: MessageTold,
 }
@@ -383,16 +384,20 @@ impl Service {
         told: Told,
         names: &mut Names,
     ) -> Result<HistoryView, StateError> {
-        let recalled = told.row.recalled_by.is_some();
-        let message = told.message.filter(|_| !recalled);
-        let record = told.record;
-        let time = Time(record.time.0.saturating_add(u64::from(told.row.ahead_ms)));
-        let (_, told_message) = self.told(owner, record, message, names)?;
+        let reader = &self.0.reader;
+        let by = told.row.recalled_by;
+        let withdrawn = by.map(|by| reader.withdrawal(by)).transpose()?;
+        let message = told.message.filter(|_| withdrawn.is_none());
+        let time = reader.shown_time(&told.record, told.row.ahead_ms)?;
+        let (conversation, mut said) = self.told(owner, told.record, message, names)?;
+        if withdrawn.is_none() && told.row.changed_by.is_some() {
+            said.change(reader.changes(conversation, told.conversation_seq)?);
+        }
         Ok(HistoryView {
             conversation_seq: told.conversation_seq,
             time,
-            recalled,
-            told: told_message,
+            withdrawn,
+            told: said,
         })
     }
 }

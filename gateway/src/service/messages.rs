@@ -1,6 +1,6 @@
 //! Finding a message: by the server's id, or by sender and key.
 
-use waybill_core::body::{Body, Message};
+use waybill_core::body::{Body, Message, StatusLine};
 use waybill_core::fact::{Fact, Options};
 use waybill_core::id::{Position, Seq, Time, UserNo};
 use waybill_core::message_id::TASK_ORDINAL;
@@ -41,6 +41,10 @@ pub struct MessageView {
     pub options_off: Options,
     /// What was said; `None` when it was erased.
     pub message: Option<Message>,
+    /// Since when it says something else than what was sent.
+    pub edited: Option<Time>,
+    /// The business status line shown with it.
+    pub status_line: Option<StatusLine>,
 }
 
 impl Service {
@@ -89,13 +93,9 @@ impl Service {
                 "this is another user's",
             ));
         }
-        let prefix = self.0.hash_key.dedup_prefix(sender, key);
-        let (principal, sender) = (principal.clone(), sender.to_owned());
+        let (principal, sender, key) = (principal.clone(), sender.to_owned(), key.to_owned());
         self.read(move |this| {
-            let mut positions = this.0.reader.find(prefix)?;
-            positions.sort_unstable();
-            // A message to several has a row for each of its receivers.
-            positions.dedup();
+            let positions = this.keyed(&sender, &key)?;
             let mut found = Vec::with_capacity(positions.len());
             for position in positions {
                 // Half of the hash is compared; the other half is the sender's own.
@@ -108,6 +108,57 @@ impl Service {
             Ok(found)
         })
         .await
+    }
+
+    /// The positions of what `sender` sent with this key, the oldest first.
+    pub(super) async fn positions_of(
+        &self,
+        principal: &Principal,
+        sender: &str,
+        key: &str,
+    ) -> Result<Vec<Position>, Error> {
+        check("/sender", sender)?;
+        check("/clientMsgID", key)?;
+        if !principal.may_act_for(sender) {
+            return Err(Error::at(
+                Kind::Forbidden,
+                "/sender",
+                "this is another user's",
+            ));
+        }
+        let (sender, key) = (sender.to_owned(), key.to_owned());
+        self.read(move |this| {
+            let own = this.number_of(&sender)?;
+            let mut positions = this.keyed(&sender, &key)?;
+            // Half of the hash is compared; the other half is the sender's own.
+            let mut all = Vec::with_capacity(positions.len());
+            for position in positions.drain(..) {
+                let opened = this.0.reader.open(position)?;
+                let of = opened.map(|opened| match opened.record.fact {
+                    Fact::MessageSent(sent) => sent.sender,
+                    Fact::MessagePosted(posted) => posted.sender,
+                    _ => UserNo(0),
+                });
+                if own.is_some() && of == own {
+                    all.push(position);
+                }
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// The positions that the dedup rows of one sender and key name: a message to several has one for each of its receivers.
+    fn keyed(&self, sender: &str, key: &str) -> Result<Vec<Position>, StateError> {
+        let prefix = self.0.hash_key.dedup_prefix(sender, key);
+        let mut positions = self.0.reader.find(prefix)?;
+        positions.sort_unstable();
+        positions.dedup();
+        Ok(positions)
+    }
+
+    fn number_of(&self, user: &str) -> Result<Option<UserNo>, StateError> {
+        self.0.reader.user_no(self.user_hash(user))
     }
 
     /// The message at a position, as `receiver` has it if it went to several.
@@ -143,8 +194,9 @@ impl Service {
             _ => None,
         };
         let mut names = Names::default();
-        let time = Time(record.time.0.saturating_add(u64::from(row.ahead_ms)));
-        let (conversation, told) = self.told(receiver, record, message, &mut names)?;
+        let time = self.0.reader.shown_time(&record, row.ahead_ms)?;
+        let (conversation, mut told) = self.told(receiver, record, message, &mut names)?;
+        told.change(self.0.reader.changes(conversation, row.conversation_seq)?);
         let standing = if business {
             self.0.reader.receiver(position, receiver)?
         } else {
@@ -164,6 +216,8 @@ impl Service {
             notification_type: told.notification_type,
             options_off: told.options_off,
             message: told.message,
+            edited: told.edited,
+            status_line: told.status_line,
         }))
     }
 }

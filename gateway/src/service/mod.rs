@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audiences;
+mod changes;
 mod conversations;
 mod cursors;
 mod directory;
@@ -14,6 +15,7 @@ mod quic;
 mod send;
 mod status;
 mod tasks;
+mod timers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -41,11 +43,12 @@ use crate::telemetry::metrics::{Metrics, Reason};
 
 pub use accounts::{Issued, Me, Registration, Which};
 pub use audiences::{AudienceView, Part};
+pub use changes::{MAX_STATUS_LINE_BYTES, Wanted as WantedChange};
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
-pub use send::{Outgoing, Prepared, SentMessage};
+pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted};
 pub use tasks::{
     TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use waybill_core::body::Message;
+use waybill_core::body::{Change, Message, StatusLine};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{ConversationSettings, Fact, Mark, Options};
+use waybill_core::fact::{ChangedPlace, ConversationSettings, Fact, Mark, Options, Withdrawal};
 use waybill_core::id::{ConversationSeq, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::EntryKind;
+use waybill_log::reader::Changed;
 use waybill_log::{Entry, Pulled as LogPulled, Subscription};
 
 pub use waybill_log::Span;
@@ -115,6 +116,10 @@ pub struct MessageTold {
     pub options_off: Options,
     /// What was said; `None` when it was erased.
     pub message: Option<Message>,
+    /// Since when it says something else than what was sent. A log's entry tells what was sent; a later one, that it changed.
+    pub edited: Option<Time>,
+    /// The business status line shown with it.
+    pub status_line: Option<StatusLine>,
 }
 
 /// Something that happened to a conversation.
@@ -128,6 +133,10 @@ pub struct Note {
     pub settings: Option<ConversationSettings>,
     /// Of deleted messages: their places.
     pub messages: Vec<ConversationSeq>,
+    /// Of a message that was withdrawn: why.
+    pub withdrawn: Option<Withdrawal>,
+    /// Of a message that was changed: when, and to what; no change when that was erased.
+    pub change: Option<(Time, Option<Change>)>,
     /// Of a mark: what it is.
     pub mark: Option<Mark>,
 }
@@ -267,7 +276,7 @@ impl Service {
             record,
             message,
         } = entry;
-        let time = Time(record.time.0.saturating_add(u64::from(row.ahead_ms)));
+        let time = self.0.reader.shown_time(&record, row.ahead_ms)?;
         let (conversation, told) = match row.kind {
             EntryKind::Message => {
                 let (conversation, told) = self.told(owner, record, message, names)?;
@@ -309,6 +318,8 @@ impl Service {
                     notification_type: sent.notification_type,
                     options_off: sent.options_off,
                     message,
+                    edited: None,
+                    status_line: None,
                 },
             )),
             Fact::MessagePosted(posted) => {
@@ -325,6 +336,8 @@ impl Service {
                         notification_type: posted.notification_type,
                         options_off: posted.options_off,
                         message,
+                        edited: None,
+                        status_line: None,
                     },
                 ))
             }
@@ -364,9 +377,34 @@ impl Service {
                 note.messages = places.collect();
                 (*conversation, *user)
             }
-            Fact::MessageRecalled {
+            Fact::MessageChanged {
                 message, places, ..
             } => {
+                note.change = self.0.reader.change(Some(record.position))?;
+                let by = record.by;
+                let place = changed_place(places, owner, record.position)?;
+                note.server_msg_id = Some(self.recalled(*message, place.receiver)?.0);
+                (place.conversation, by)
+            }
+            Fact::ChangeTold {
+                message,
+                change,
+                places,
+                ..
+            } => {
+                note.change = self.0.reader.change(Some(*change))?;
+                let place = changed_place(places, owner, record.position)?;
+                let (id, sender) = self.recalled(*message, place.receiver)?;
+                note.server_msg_id = Some(id);
+                (place.conversation, sender)
+            }
+            Fact::MessageRecalled {
+                message,
+                why,
+                places,
+                ..
+            } => {
+                note.withdrawn = Some(*why);
                 // Of a message to several, the places are sorted by conversation and not by receiver.
                 let own = places
                     .iter()
@@ -420,6 +458,34 @@ impl Service {
         match message {
             Some(message) if !message.client_msg_id.is_empty() => message.client_msg_id.clone(),
             _ => self.derived_client_msg_id(position),
+        }
+    }
+}
+
+/// Where the owner of a log has a message that was changed.
+fn changed_place(
+    places: &[ChangedPlace],
+    owner: UserNo,
+    position: Position,
+) -> Result<&ChangedPlace, StateError> {
+    let own = places
+        .iter()
+        .find(|place| place.conversation.has_party(owner));
+    own.ok_or_else(|| no_message(position))
+}
+
+impl MessageTold {
+    /// Puts what the message says now in the place of what was sent.
+    pub(super) fn change(&mut self, changed: Changed) {
+        self.status_line = changed.status_line;
+        let Some((time, content)) = changed.content else {
+            return;
+        };
+        self.edited = Some(time);
+        match (content, &mut self.message) {
+            (Some(content), Some(message)) => message.content = content,
+            // A change that was erased takes with it what is shown: what was sent is not what the message says.
+            _ => self.message = None,
         }
     }
 }

@@ -216,6 +216,7 @@ fn prepared(
         offline_push: message.offline_push.clone(),
         created: message.created,
         address: session.peer.ip().to_string(),
+        terms: super::AskedTerms::default(),
     };
     service.prepare(&session.principal, Surface::NativeQuic, outgoing)
 }

@@ -2,7 +2,7 @@
 
 use waybill_core::body::{Body, Message, OfflinePush};
 use waybill_core::command::{Ask, Command, ConversationKind, Post, Send, To};
-use waybill_core::fact::Options;
+use waybill_core::fact::{Options, Terms};
 use waybill_core::id::{Digest, KeyedHash, Opening, Seq, Time};
 use waybill_core::limits::MAX_TEXT_BYTES;
 use waybill_core::outcome::{Outcome, Sent};
@@ -49,6 +49,19 @@ pub struct Outgoing<'a> {
     pub created: Option<Time>,
     /// Where the request came from.
     pub address: String,
+    /// When it may be delivered, and how long it counts.
+    pub terms: AskedTerms<'a>,
+}
+
+/// The terms of a message, as a caller says them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AskedTerms<'a> {
+    /// A later message of the sender with the same key takes this one's place; empty for none.
+    pub collapse_key: &'a str,
+    /// When it is withdrawn.
+    pub expires: Option<Time>,
+    /// Before when it is delivered to nobody; for tasks.
+    pub not_before: Option<Time>,
 }
 
 /// A send that is ready for the writer.
@@ -109,6 +122,7 @@ impl Service {
             options_off: outgoing.options_off,
             key: self.dedup_key(sender, key, &outgoing),
             digest: self.digest(sender, &outgoing),
+            terms: self.terms(sender, &outgoing.terms),
             body: Body::Message(message(&outgoing, outgoing.client_msg_id, key))
                 .seal(Opening(random::bytes()?)),
         };
@@ -147,6 +161,7 @@ impl Service {
             options_off: outgoing.options_off,
             key: (!key.is_empty()).then(prefix),
             digest: self.post_digest(&digest, about),
+            terms: self.terms(sender, &outgoing.terms),
             body: Body::Message(message(&outgoing, "", key)).seal(Opening(random::bytes()?)),
         })
     }
@@ -246,6 +261,9 @@ impl Service {
             ("/clientMsgID", outgoing.client_msg_id),
             ("Idempotency-Key", outgoing.key),
         ];
+        if !outgoing.terms.collapse_key.is_empty() {
+            check("/collapseKey", outgoing.terms.collapse_key)?;
+        }
         for (pointer, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
             check(pointer, id)?;
         }
@@ -284,6 +302,26 @@ impl Service {
         Ok(())
     }
 
+    /// The terms, with the hash of the collapse key; nothing when there are none.
+    fn terms(&self, sender: &str, asked: &AskedTerms<'_>) -> Option<Terms> {
+        let AskedTerms {
+            collapse_key,
+            expires,
+            not_before,
+        } = *asked;
+        // No id has a control character, so no key of a request hashes alike.
+        let hash = || {
+            let key = format!("\u{1}{collapse_key}");
+            self.0.hash_key.dedup_prefix(sender, &key)
+        };
+        let terms = Terms {
+            collapse: (!collapse_key.is_empty()).then(hash),
+            expires,
+            not_before,
+        };
+        (terms != Terms::default()).then_some(terms)
+    }
+
     /// The key under which a retry is found: the same key in another conversation is another message.
     fn dedup_key(&self, sender: &str, key: &str, outgoing: &Outgoing<'_>) -> Option<KeyedHash> {
         let conversation = [
@@ -316,8 +354,16 @@ impl Service {
             text(|push| &push.desc),
             text(|push| &push.ex),
             text(|push| &push.ios_push_sound),
+            outgoing.terms.collapse_key.as_bytes(),
+            &moment(outgoing.terms.expires),
+            &moment(outgoing.terms.not_before),
         ])
     }
+}
+
+/// A time for a digest; no time is none that can be said.
+fn moment(time: Option<Time>) -> [u8; 8] {
+    time.map_or([0xff; 8], |time| time.0.to_be_bytes())
 }
 
 /// What the ledger keeps of what was said.

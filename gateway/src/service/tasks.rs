@@ -130,7 +130,7 @@ impl Service {
         };
         let listed = users
             .as_ref()
-            .is_some_and(|users| users.len() <= MAX_LISTED);
+            .is_some_and(|users| users.len() <= MAX_LISTED && outgoing.terms.not_before.is_none());
         let about = audience_text(&to, listed);
         let mut post = self.prepare_post(principal, outgoing, &about)?;
         match (users, to) {
@@ -418,8 +418,7 @@ impl Service {
         surface: Surface,
         task: &str,
     ) -> Result<u32, Error> {
-        require_business(principal)?;
-        let position = self.task_position(task).map_err(unknown_task)?;
+        let position = self.own_task(principal, task)?;
         self.recall_at(principal, surface, position, None)
             .await
             .map_err(unknown_task)
@@ -435,9 +434,48 @@ impl Service {
         surface: Surface,
         server_msg_id: &str,
     ) -> Result<u32, Error> {
+        let (position, receiver) = self.own_message(principal, server_msg_id).await?;
+        self.recall_at(principal, surface, position, receiver).await
+    }
+
+    /// Recalls what `sender` sent with this key, from everybody who has it. Says from how many it was taken back at once.
+    ///
+    /// # Errors
+    /// As [`Service::find`]; and when there is nothing of the kind.
+    pub async fn recall_by_key(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        sender: &str,
+        key: &str,
+    ) -> Result<u32, Error> {
+        let found = self.positions_of(principal, sender, key).await?;
+        if found.is_empty() {
+            return Err(Error::of(Kind::UnknownMessage));
+        }
+        let mut recalled = 0_u32;
+        for position in found {
+            let receivers = self.recall_at(principal, surface, position, None).await?;
+            recalled = recalled.saturating_add(receivers);
+        }
+        Ok(recalled)
+    }
+
+    /// The message of a task that this caller may change or recall: business systems may.
+    pub(super) fn own_task(&self, principal: &Principal, task: &str) -> Result<Position, Error> {
+        require_business(principal)?;
+        self.task_position(task).map_err(unknown_task)
+    }
+
+    /// The message with this id that this caller may change or recall: its sender may, and business systems.
+    pub(super) async fn own_message(
+        &self,
+        principal: &Principal,
+        server_msg_id: &str,
+    ) -> Result<(Position, Option<UserNo>), Error> {
         let (position, ordinal) = self.open_id(server_msg_id)?;
         let unknown = || Error::of(Kind::UnknownMessage);
-        let opened = self.0.reader.open(position).map_err(unreadable)?;
+        let opened = self.read(move |this| this.0.reader.open(position)).await?;
         let record = opened.ok_or_else(unknown)?.record;
         let (sender, receiver) = match &record.fact {
             Fact::MessageSent(sent) if ordinal == 0 => {
@@ -452,13 +490,15 @@ impl Service {
         if !principal.is_business() && principal.number != sender {
             // Who does not have the message does not learn that there is one.
             return Err(if principal.number == receiver {
-                Error::new(Kind::Forbidden, "only its sender can recall a message")
+                Error::new(
+                    Kind::Forbidden,
+                    "only its sender can recall or change a message",
+                )
             } else {
                 unknown()
             });
         }
-        self.recall_at(principal, surface, position, Some(receiver))
-            .await
+        Ok((position, Some(receiver)))
     }
 
     async fn recall_at(

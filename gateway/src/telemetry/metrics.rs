@@ -60,6 +60,8 @@ routes! {
     GetMessage: "/v1/messages/{id}";
     /// Native: recall a message or a task.
     Recall: "POST /v1/messages/{id}/recall";
+    /// Native: change a message or a task.
+    Change: "PATCH /v1/messages/{id}";
     /// Native: open or confirm a message.
     Mark: "POST /v1/messages/{id}/opened";
     /// Native: what becomes of an account's messages.

@@ -146,8 +146,8 @@ impl Reader {
         };
         Ok(Progress {
             delivered: row.delivered,
-            receivers: receivers.or((row.next.0 == 0).then_some(row.delivered)),
-            done: row.next.0 == 0,
+            receivers: receivers.or(row.done.then_some(row.delivered)),
+            done: row.done || (row.cut.is_some() && row.next.0 == 0),
             recalled: row.cut.is_some(),
             told: row.recalled,
         })

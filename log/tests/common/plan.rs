@@ -364,6 +364,7 @@ fn post(from: u8, to: To, chat: bool, n: u64) -> Command {
         options_off: Options(0),
         key: None,
         digest: Digest(n.to_be_bytes()),
+        terms: None,
         body: Body::Message(message(n)).seal(opening(n)),
     }))
 }

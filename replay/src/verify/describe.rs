@@ -4,11 +4,12 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use waybill_core::state::{
-    AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, Contents, ControlLogRow,
-    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow, EarlyRow, ErasedRow,
-    Family, FanoutChunkRow, FanoutRow, MarkRow, MembershipRow, ProfileRow, RefusedRow,
-    RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow, StatusTimeRow, TokenCutRow, TokenRow,
-    UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
+    AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow, Contents,
+    ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow,
+    EarlyRow, ErasedRow, Family, FanoutChunkRow, FanoutRow, MarkRow, MembershipRow, ProfileRow,
+    RefusedRow, RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow, StatusTimeRow, TimerRow,
+    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    VersionRow,
 };
 
 use super::finding::Place;
@@ -58,7 +59,19 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             format!("user {}, seq {}", u64::from_be_bytes(*user), only(seq)?)
         }
         Family::Conversations => conversation(key)?,
-        Family::ConversationLog => {
+        Family::Timers => {
+            let (time, message) = key.split_first_chunk::<8>()?;
+            format!(
+                "time {}, record {}",
+                u64::from_be_bytes(*time),
+                only(message)?
+            )
+        }
+        Family::Collapses => {
+            let (of, key) = key.split_at_checked(17)?;
+            format!("{}, key hash {:016x}", conversation(of)?, only(key)?)
+        }
+        Family::ConversationLog | Family::Changes => {
             let (of, seq) = key.split_at_checked(17)?;
             format!("{}, seq {}", conversation(of)?, only(seq)?)
         }
@@ -220,6 +233,9 @@ fn fields(family: Family, value: &[u8]) -> Option<Fields> {
         Family::AudienceNames => fields_of::<AudienceNameRow>(value),
         Family::AudienceMembers => fields_of::<AudienceMemberRow>(value),
         Family::Refused => fields_of::<RefusedRow>(value),
+        Family::Timers => fields_of::<TimerRow>(value),
+        Family::Collapses => fields_of::<CollapseRow>(value),
+        Family::Changes => fields_of::<ChangesRow>(value),
         Family::Marks => fields_of::<MarkRow>(value),
         Family::Accounts => fields_of::<AccountRow>(value),
         Family::StatusLog => fields_of::<StatusRow>(value),

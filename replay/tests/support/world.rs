@@ -267,6 +267,7 @@ impl Open {
             options_off: MessageOptions(0),
             key: None,
             digest: Digest([1; 8]),
+            terms: None,
             body: Body::Message(Message {
                 content: "{}".to_owned(),
                 ..Message::default()
@@ -370,6 +371,7 @@ fn send(sender: &str, receiver: &str, n: u64, kind: ConversationKind) -> Send {
         options_off: MessageOptions::default(),
         key: Some(key(sender, receiver, n)),
         digest: keys().digest(&[&body.bytes]),
+        terms: None,
         body,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use waybill_core::body::{Message, OfflinePush};
-use waybill_core::fact::{Mark, Options};
+use waybill_core::body::{Change, Message, OfflinePush, StatusLine};
+use waybill_core::fact::{Mark, Options, Withdrawal};
 use waybill_core::id::Time;
 
 use crate::service::StandingView;
@@ -87,6 +87,13 @@ struct NoteBody<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conversation_seqs: Vec<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// What the message says from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_line: Option<LineBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     mark: Option<&'static str>,
 }
 
@@ -106,6 +113,9 @@ struct HistoryBody<'a> {
     time: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     recalled: bool,
+    /// Why: `recalled`, `superseded` or `expired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(flatten)]
     told: MessageToldBody<'a>,
 }
@@ -234,6 +244,38 @@ struct SaidBody<'a> {
     options: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offline_push: Option<PushBody<'a>>,
+    /// Since when it says something else than what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_line: Option<LineBody<'a>>,
+}
+
+impl<'a> SaidBody<'a> {
+    fn changed(self, edited: Option<Time>, line: Option<&'a StatusLine>) -> Self {
+        Self {
+            edited: edited.map(|time| time.0),
+            status_line: line.map(Into::into),
+            ..self
+        }
+    }
+}
+
+/// A business status line.
+#[derive(Serialize)]
+struct LineBody<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    color: &'a str,
+}
+
+impl<'a> From<&'a StatusLine> for LineBody<'a> {
+    fn from(line: &'a StatusLine) -> Self {
+        Self {
+            text: &line.text,
+            color: &line.color,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -250,6 +292,14 @@ struct PushBody<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+fn reason(why: Withdrawal) -> &'static str {
+    match why {
+        Withdrawal::Recalled => "recalled",
+        Withdrawal::Superseded => "superseded",
+        Withdrawal::Expired => "expired",
+    }
 }
 
 /// A kind of conversation, by name; one that this program does not know has its number.
@@ -324,13 +374,16 @@ impl<'a> From<&'a MessageTold> for MessageToldBody<'a> {
                 told.notification_type,
                 told.options_off,
                 told.message.as_ref(),
-            ),
+            )
+            .changed(told.edited, told.status_line.as_ref()),
         }
     }
 }
 
 impl<'a> From<&'a Note> for NoteBody<'a> {
     fn from(note: &'a Note) -> Self {
+        let change = note.change.as_ref();
+        let change = change.and_then(|(_, change)| change.as_ref());
         Self {
             by: &note.by,
             server_msg_id: note.server_msg_id.as_deref(),
@@ -340,6 +393,15 @@ impl<'a> From<&'a Note> for NoteBody<'a> {
                 hidden: settings.hidden_at.0 > 0,
             }),
             conversation_seqs: note.messages.iter().map(|seq| seq.0).collect(),
+            reason: note.withdrawn.map(reason),
+            content: match change {
+                Some(Change::Content(text)) => serde_json::from_str(text).ok(),
+                _ => None,
+            },
+            status_line: match change {
+                Some(Change::StatusLine(line)) => Some(line.into()),
+                _ => None,
+            },
             mark: note.mark.map(|mark| match mark {
                 Mark::Opened => "opened",
                 Mark::Confirmed => "confirmed",
@@ -352,11 +414,12 @@ impl<'a> From<&'a HistoryView> for HistoryBody<'a> {
     fn from(view: &'a HistoryView) -> Self {
         let mut told = MessageToldBody::from(&view.told);
         // What was recalled is not shown; that is not to say that it was erased.
-        told.said.erased &= !view.recalled;
+        told.said.erased &= view.withdrawn.is_none();
         Self {
             conversation_seq: view.conversation_seq.0,
             time: view.time.0,
-            recalled: view.recalled,
+            recalled: view.withdrawn.is_some(),
+            reason: view.withdrawn.map(reason),
             told,
         }
     }
@@ -441,7 +504,8 @@ impl<'a> From<&'a MessageView> for MessageBody<'a> {
                 view.notification_type,
                 view.options_off,
                 view.message.as_ref(),
-            ),
+            )
+            .changed(view.edited, view.status_line.as_ref()),
         }
     }
 }
@@ -466,6 +530,8 @@ fn said(
         offline_push: message
             .and_then(|message| message.offline_push.as_ref())
             .map(push),
+        edited: None,
+        status_line: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use waybill_core::body::OfflinePush;
+use waybill_core::body::{OfflinePush, StatusLine};
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Options;
 use waybill_core::id::Time;
@@ -19,7 +19,7 @@ use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::respond;
 use crate::openim::v2::elements::CONTENT_OA_NOTIFICATION;
-use crate::service::{Outgoing, SentMessage, Service};
+use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -45,6 +45,10 @@ pub(super) struct SendBody<'a> {
     #[serde(rename = "senderPlatformID", default)]
     sender_platform: i32,
     create_time: Option<u64>,
+    #[serde(borrow, default)]
+    collapse_key: Cow<'a, str>,
+    expire_at: Option<u64>,
+    not_before: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +106,10 @@ async fn send_body(
         let detail = "a message goes to one user; several are a task: POST /v1/tasks";
         return Err(Error::at(Kind::InvalidField, "/to", detail));
     };
+    if body.not_before.is_some() {
+        let detail = "a message that waits is a task: POST /v1/tasks";
+        return Err(Error::at(Kind::InvalidField, "/notBefore", detail));
+    }
     let outgoing = outgoing(service, call, body, receiver)?;
     service
         .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
@@ -145,6 +153,11 @@ pub(super) fn outgoing<'a>(
         }),
         created: body.create_time.map(Time),
         address: call.peer.ip().to_string(),
+        terms: AskedTerms {
+            collapse_key: &body.collapse_key,
+            expires: body.expire_at.map(Time),
+            not_before: body.not_before.map(Time),
+        },
     })
 }
 
@@ -169,6 +182,84 @@ pub(super) async fn get(service: &Service, call: &Call<'_>, id: &str) -> Result 
     Query::read(call.query, &[])?;
     let found = service.message(&principal, &segment(id)?).await?;
     answer(&encode::MessageBody::from(&found))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChangeBody<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    status_line: Option<LineBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineBody {
+    text: String,
+    #[serde(default)]
+    color: String,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    changed: u32,
+}
+
+fn wanted(body: ChangeBody<'_>) -> WantedChange {
+    WantedChange {
+        content: body.content.map(|content| content.get().to_owned()),
+        status_line: body.status_line.map(|line| StatusLine {
+            text: line.text,
+            color: line.color,
+        }),
+    }
+}
+
+/// `PATCH /v1/messages/{serverMsgID}`
+pub(super) async fn change(service: &Service, call: &Call<'_>, id: &str) -> Result {
+    let principal = principal(service, call)?;
+    let wanted = wanted(json(service, call)?);
+    let surface = Surface::NativeHttp;
+    let changed = service
+        .change_message(&principal, surface, &segment(id)?, wanted)
+        .await?;
+    answer(&Changed { changed })
+}
+
+/// `PATCH /v1/tasks/{task}`
+pub(super) async fn change_task(service: &Service, call: &Call<'_>, task: &str) -> Result {
+    let principal = principal(service, call)?;
+    let wanted = wanted(json(service, call)?);
+    let surface = Surface::NativeHttp;
+    let changed = service
+        .change_task(&principal, surface, &segment(task)?, wanted)
+        .await?;
+    answer(&Changed { changed })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyBody<'a> {
+    #[serde(borrow)]
+    sender: Option<Cow<'a, str>>,
+    #[serde(rename = "clientMsgID", borrow)]
+    client_msg_id: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct RecalledBody {
+    recalled: u32,
+}
+
+/// `POST /v1/messages/recall`
+pub(super) async fn recall_by_key(service: &Service, call: &Call<'_>) -> Result {
+    let principal = principal(service, call)?;
+    let body: KeyBody<'_> = json(service, call)?;
+    let sender = body.sender.as_deref().unwrap_or(&principal.user);
+    let recalled = service
+        .recall_by_key(&principal, Surface::NativeHttp, sender, &body.client_msg_id)
+        .await?;
+    answer(&RecalledBody { recalled })
 }
 
 #[derive(Serialize)]

@@ -116,7 +116,11 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
         },
         ["messages", id] => match *call.method {
             Method::GET => (Route::GetMessage, messages::get(service, call, id).await),
-            _ => method(Route::GetMessage, "GET"),
+            Method::PATCH => (Route::Change, messages::change(service, call, id).await),
+            Method::POST if *id == "recall" => {
+                (Route::Recall, messages::recall_by_key(service, call).await)
+            }
+            _ => method(Route::GetMessage, "GET, PATCH"),
         },
         ["messages", id, "recall"] => match *call.method {
             Method::POST => (
@@ -246,7 +250,11 @@ async fn task(service: &Service, call: &Call<'_>, rest: &[&str]) -> (Route, Resu
         },
         [task] => match *call.method {
             Method::GET => (Route::Task, tasks::get(service, call, task).await),
-            _ => method(Route::Task, "GET"),
+            Method::PATCH => (
+                Route::Change,
+                messages::change_task(service, call, task).await,
+            ),
+            _ => method(Route::Task, "GET, PATCH"),
         },
         [task, "receivers"] => match *call.method {
             Method::GET => (

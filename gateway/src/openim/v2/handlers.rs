@@ -26,7 +26,7 @@ use crate::http::respond::{self, Body};
 use crate::http::{Answered, Call};
 use crate::openim::go::bind::{BindError, Shape, Values, bind, scan};
 use crate::openim::go::scan::Tape;
-use crate::service::{Issued, Outgoing, Registration, Service, TaskTo};
+use crate::service::{AskedTerms, Issued, Outgoing, Registration, Service, TaskTo};
 use crate::telemetry::metrics::Route;
 use crate::telemetry::same_secret;
 
@@ -340,6 +340,7 @@ fn outgoing<'r>(
         }),
         created: None,
         address: call.peer.ip().to_string(),
+        terms: AskedTerms::default(),
     })
 }
 
