@@ -35,6 +35,8 @@ pub struct Config {
     pub openim: OpenIm,
     /// What becomes of a message to somebody who was never seen.
     pub unknown_receiver: UnknownReceiver,
+    /// The title of pushes whose sender gives none; empty to let the kind of message decide.
+    pub push_title: String,
     /// Memory the whole process should stay within, in MiB; caches and buffers follow from it.
     pub memory_mib: u64,
     /// How much a restart may have to apply again.
@@ -146,6 +148,7 @@ impl Default for Config {
                 v1_token_seconds: 86_400,
             },
             unknown_receiver: UnknownReceiver::Accept,
+            push_title: String::new(),
             memory_mib: 1_024,
             recovery: Recovery {
                 records: 50_000,
