@@ -577,14 +577,14 @@ pub struct Options(pub u16);
 impl Options {
     /// Names and bits, in the order of the bits.
     pub const NAMES: [(&'static str, Self); 9] = [
-        ("history", Self(1)),
-        ("persistent", Self(1 << 1)),
-        ("offlinePush", Self(1 << 2)),
+        ("history", Self::HISTORY),
+        ("persistent", Self::PERSISTENT),
+        ("offlinePush", Self::OFFLINE_PUSH),
         ("unreadCount", Self::UNREAD_COUNT),
-        ("conversationUpdate", Self(1 << 4)),
-        ("senderSync", Self(1 << 5)),
+        ("conversationUpdate", Self::CONVERSATION_UPDATE),
+        ("senderSync", Self::SENDER_SYNC),
         ("notPrivate", Self(1 << 6)),
-        ("senderConversationUpdate", Self(1 << 7)),
+        ("senderConversationUpdate", Self::SENDER_CONVERSATION_UPDATE),
         ("senderNotificationPush", Self(1 << 8)),
     ];
 
@@ -594,8 +594,20 @@ impl Options {
         !self.contains(Self::UNREAD_COUNT)
     }
 
+    /// The option that keeps a message in its receiver's history.
+    pub const HISTORY: Self = Self(1);
+    /// The option that has a message archived.
+    pub const PERSISTENT: Self = Self(1 << 1);
+    /// The option that lets a message be pushed to who is offline.
+    pub const OFFLINE_PUSH: Self = Self(1 << 2);
     /// The option that lets a message count as unread.
     pub const UNREAD_COUNT: Self = Self(1 << 3);
+    /// The option that lets a message move its conversation in the receiver's list.
+    pub const CONVERSATION_UPDATE: Self = Self(1 << 4);
+    /// The option that gives the sender's other devices a copy.
+    pub const SENDER_SYNC: Self = Self(1 << 5);
+    /// The option that lets a message move its conversation in the sender's list.
+    pub const SENDER_CONVERSATION_UPDATE: Self = Self(1 << 7);
 
     /// Looks up an option by the name OpenIM gives it.
     #[must_use]
@@ -614,8 +626,14 @@ impl Options {
 
     /// This set with those of `other`.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// This set without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod body;
 pub mod codec;
 pub mod command;
+pub mod content;
 pub mod conversation;
 pub mod fact;
 pub mod hash;

@@ -1,11 +1,17 @@
 //! The `content` of a message: whether it may be sent under its contentType. It is kept byte for byte, so what no reader
-//! could read is refused here.
+//! could read is refused here. What contents are is said in [`waybill_core::content`].
+
+mod shown;
+
+use waybill_core::command::ConversationKind;
+use waybill_core::content::{ContentType, NOTICE_TYPE, content_type};
+use waybill_core::fact::Options;
 
 use crate::error::{Error, Kind};
+use crate::openim::go::bind::rule_text;
 use crate::openim::go::members::{Raw, Value};
 use crate::openim::go::scan;
 use crate::openim::go::weak::{self, ContentError};
-use crate::openim::v2::elements::{CONTENT_OA_NOTIFICATION, CONTENT_TEXT, sendable};
 
 /// What the rest of the message needs to know of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +20,23 @@ pub struct Checked {
     pub content_type: u32,
     /// The `notificationType` of a notice, 0 for anything else.
     pub notification_type: i32,
+    /// The kind of conversation it goes to when the caller names none.
+    pub conversation: ConversationKind,
+    /// The options that are off unless the caller says otherwise.
+    pub off: Options,
+}
+
+/// How much a content must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// What its contentType requires: all that OpenIM asks for.
+    Required,
+    /// Also what a client cannot show it without, and what a notice's `mixType` speaks of.
+    Showable,
 }
 
 /// Checks a text that is not known to be JSON: that it is one object, nested no deeper than `max_depth`, and then as
-/// [`check_object`].
+/// [`check_object`], for the native surfaces.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -44,21 +63,30 @@ pub fn check(
             "the content must be a JSON object",
         ));
     }
-    check_object(content_type, value, tape.unusual, max_bytes)
+    check_object(
+        content_type,
+        value,
+        tape.unusual,
+        max_bytes,
+        Demand::Showable,
+    )
 }
 
 /// Checks an object that was scanned: that its contentType may be sent, its size, that any reader of JSON can read it (the
-/// scan says when that is in doubt: `unusual`), and that it fits its element.
+/// scan says when that is in doubt: `unusual`), that it fits its element, and that what is shown and opened of it is fit for
+/// that. The last holds on every surface: a content is kept as it is, so one with a link that runs something could only be
+/// kept whole or not at all.
 ///
 /// # Errors
 /// The first thing that is wrong; what concerns the element in the words of OpenIM.
 pub fn check_object(
-    content_type: i64,
+    number: i64,
     object: Value<'_, '_>,
     unusual: bool,
     max_bytes: u64,
+    demand: Demand,
 ) -> Result<Checked, Error> {
-    let Some(element) = sendable(content_type) else {
+    let Some(row) = content_type(number) else {
         return Err(Error::at(
             Kind::ContentType,
             "/contentType",
@@ -74,25 +102,51 @@ pub fn check_object(
         }
         check_numbers(object)?;
     }
-    let decoded = weak::decode(object, element).map_err(|error| match error {
-        ContentError::Types(text) => Error::at(Kind::ContentShape, "/content", text),
-        ContentError::Rules(text) => Error::at(Kind::ContentRules, "/content", text),
+    let at =
+        |kind, pointer: String, text: String| Error::at(kind, format!("/content{pointer}"), text);
+    let decoded = weak::decode(object, row.element).map_err(|error| match error {
+        ContentError::Types(text, pointer) => at(Kind::ContentShape, pointer, text),
+        ContentError::Rules(text, pointer) => at(Kind::ContentRules, pointer, text),
     })?;
-    if content_type == CONTENT_TEXT && !has_text(object) {
-        // The original fails with an empty answer where the text is a number or a flag, which pass the weak decoding.
-        let text =
-            "Key: 'TextElem.Text' Error:Field validation for 'Text' failed on the 'string' tag";
-        return Err(Error::at(Kind::ContentRules, "/content/text", text));
+    check_bare(row, object)?;
+    shown::fit(object, row.element, None)?;
+    if demand == Demand::Showable {
+        shown::whole(row, object, &decoded)?;
     }
-    let notification_type = if content_type == CONTENT_OA_NOTIFICATION {
-        i32::try_from(decoded.number(element, "notificationType")).unwrap_or(0)
+    let notification_type = if row.number == NOTICE_TYPE {
+        i32::try_from(decoded.number(row.element, "notificationType")).unwrap_or(0)
     } else {
         0
     };
     Ok(Checked {
-        content_type: u32::try_from(content_type).unwrap_or(0),
+        content_type: row.number,
         notification_type,
+        conversation: row.conversation,
+        off: row.off,
     })
+}
+
+/// The original fails with an empty answer where a text that is the whole content is a number or a flag, which pass the weak
+/// decoding. The key that counts is the last one spelled so, as the original's map has it.
+fn check_bare(row: &ContentType, object: Value<'_, '_>) -> Result<(), Error> {
+    let Some(bare) = row.bare else { return Ok(()) };
+    let value = object.members().filter(|(key, _)| key == bare).last();
+    if matches!(value.map(|(_, value)| value.raw()), Some(Raw::String(text)) if !text.is_empty()) {
+        return Ok(());
+    }
+    let field = row.element.fields.iter().find(|field| field.json == bare);
+    let mut text = String::new();
+    rule_text(
+        &mut text,
+        row.element.name,
+        field.map_or(bare, |field| field.go),
+        "string",
+    );
+    Err(Error::at(
+        Kind::ContentRules,
+        format!("/content/{bare}"),
+        text,
+    ))
 }
 
 fn check_size(content: &str, max_bytes: u64) -> Result<(), Error> {
@@ -104,12 +158,6 @@ fn check_size(content: &str, max_bytes: u64) -> Result<(), Error> {
         content.len()
     );
     Err(Error::at(Kind::ContentTooLarge, "/content", text))
-}
-
-/// Whether `text` is a string, under the key that counts: the last one spelled so, as the original's map has it.
-fn has_text(object: Value<'_, '_>) -> bool {
-    let text = object.members().filter(|(key, _)| key == "text").last();
-    matches!(text.map(|(_, value)| value.raw()), Some(Raw::String(text)) if !text.is_empty())
 }
 
 /// Refuses numbers beyond the range of a double: JSON by their grammar, they stop many readers, and one such message would
@@ -156,111 +204,4 @@ fn unit(escape: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OA: &str = r#"{"notificationName":"n","notificationType":7,"text":"t"}"#;
-
-    fn kind(content_type: i64, content: &str) -> Option<Kind> {
-        check(content_type, content, 8, 200)
-            .err()
-            .map(|error| error.kind)
-    }
-
-    #[test]
-    fn contents_are_judged() {
-        let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(200));
-        let table = [
-            (1400, OA, None),
-            (101, r#" {"text":"hi","more":[1,"\ud83d\ude00"]} "#, None),
-            (102, "{}", Some(Kind::ContentType)),
-            (0, "{}", Some(Kind::ContentType)),
-            (-5, "{}", Some(Kind::ContentType)),
-            (101, "", Some(Kind::Malformed)),
-            (101, "hi", Some(Kind::Malformed)),
-            (101, r#"{"text":"hi"} {}"#, Some(Kind::Malformed)),
-            (101, r#"{"text":[[[[[[[[1]]]]]]]]}"#, Some(Kind::Malformed)),
-            (101, "\"hi\"", Some(Kind::ContentShape)),
-            (101, "[]", Some(Kind::ContentShape)),
-            (101, r#"{"text":{}}"#, Some(Kind::ContentShape)),
-            (101, "{}", Some(Kind::ContentRules)),
-            (101, r#"{"text":5}"#, Some(Kind::ContentRules)),
-            (101, r#"{"text":true}"#, Some(Kind::ContentRules)),
-            (101, r#"{"TEXT":"hi"}"#, Some(Kind::ContentRules)),
-            (101, &long, Some(Kind::ContentTooLarge)),
-            (
-                1400,
-                r#"{"notificationName":"n","notificationType":0,"text":"t"}"#,
-                Some(Kind::ContentRules),
-            ),
-            (
-                1400,
-                r#"{"notificationName":"n","notificationType":"x","text":"t"}"#,
-                Some(Kind::ContentShape),
-            ),
-        ];
-        for (content_type, content, expected) in table {
-            assert_eq!(
-                kind(content_type, content),
-                expected,
-                "{content_type} {content}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_readers_choke_on_is_refused() {
-        for bad in [
-            r#"{"text":"\ud83d"}"#,
-            r#"{"text":"a","x":["\ude00"]}"#,
-            r#"{"text":"a","x":"\ud83dA"}"#,
-            r#"{"text":"a","\ud800":1}"#,
-            r#"{"text":"a","x":{"y":1e999}}"#,
-            r#"{"text":"a","x":-1e400}"#,
-        ] {
-            assert_eq!(kind(101, bad), Some(Kind::ContentShape), "{bad}");
-            assert!(
-                serde_json::from_str::<serde_json::Value>(bad).is_err(),
-                "{bad}"
-            );
-        }
-        for good in [
-            r#"{"text":"\\ud800"}"#,
-            r#"{"text":"A\n\"\ud83d\ude00\ud83d\ude01"}"#,
-            r#"{"text":"a","x":1e308,"\ud83d\ude00":"�"}"#,
-        ] {
-            assert_eq!(kind(101, good), None, "{good}");
-            assert!(
-                serde_json::from_str::<serde_json::Value>(good).is_ok(),
-                "{good}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_notice_tells_its_type() {
-        let checked = check(1400, OA, 8, 200).unwrap();
-        assert_eq!(
-            checked,
-            Checked {
-                content_type: 1400,
-                notification_type: 7
-            }
-        );
-        assert_eq!(
-            check(101, r#"{"text":"x"}"#, 8, 200)
-                .unwrap()
-                .notification_type,
-            0
-        );
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_is_accepted_can_be_read(text in "(\\{\"text\":\"[a-z\\\\ud8c0-9\"大]{0,12}\",\"x\":[-0-9e.+]{1,6}\\})") {
-            if check(101, &text, 8, 200).is_ok() {
-                proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
-            }
-        }
-    }
-}
+mod tests;

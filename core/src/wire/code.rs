@@ -58,7 +58,7 @@ codes! {
     UNKNOWN_CONTENT_TYPE = 9, false;
     /// The content does not have the shape of its contentType.
     CONTENT_SHAPE = 10, false;
-    /// The content lacks what its contentType requires.
+    /// The content breaks a rule of its contentType.
     CONTENT_RULES = 11, false;
     /// The content is too large.
     CONTENT_TOO_LARGE = 12, false;

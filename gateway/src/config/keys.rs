@@ -152,6 +152,12 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "push.title",
+        kind: Kind::Text,
+        help: "title of pushes whose sender gives none (default none: the kind of message decides)",
+        set: |config, value| text(value).map(|text| config.push_title = text.to_owned()),
+    },
+    Key {
         name: "memory_mib",
         kind: Kind::Number,
         help: "memory of the process, from which caches and buffers follow (default 1024)",

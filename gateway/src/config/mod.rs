@@ -37,6 +37,8 @@ pub struct Config {
     pub unknown_receiver: UnknownReceiver,
     /// Whether the managers learn what becomes of their messages, and when.
     pub track_managers: bool,
+    /// The title of pushes whose sender gives none; empty to let the kind of message decide.
+    pub push_title: String,
     /// Memory the whole process should stay within, in MiB; caches and buffers follow from it.
     pub memory_mib: u64,
     /// How much a restart may have to apply again.
@@ -149,6 +151,7 @@ impl Default for Config {
             },
             unknown_receiver: UnknownReceiver::Accept,
             track_managers: true,
+            push_title: String::new(),
             memory_mib: 1_024,
             recovery: Recovery {
                 records: 50_000,

@@ -42,6 +42,7 @@ fn flags_outrank_the_environment_which_outranks_the_file() {
         data = "/from/file"
         memory_mib = 300
         unknown_receiver = "refuse"
+        push.title = "from file"
         [listen]
         http = "127.0.0.1:1"
         quic = "127.0.0.1:2"
@@ -69,6 +70,7 @@ fn flags_outrank_the_environment_which_outranks_the_file() {
     assert_eq!(config.listen.quic.port(), 2);
     assert_eq!(config.limits.page_entries, 20);
     assert_eq!(config.unknown_receiver, UnknownReceiver::Refuse);
+    assert_eq!(config.push_title, "from file");
 }
 
 #[test]
@@ -184,6 +186,18 @@ fn bad_values_are_refused() {
             "a quarter of memory_mib",
         ),
         ("log = \"=,=\"", "is no filter"),
+        (
+            "push.title = \"a\\nb\"",
+            "push.title: holds a control character",
+        ),
+        (
+            "openim.managers = [{ id = \"a\", nickname = \"\\u202e\" }]",
+            "nickname holds a character that turns",
+        ),
+        (
+            "openim.managers = [{ id = \"a\", face = \"javascript:1\" }]",
+            "face is no link of http or https",
+        ),
         ("data = 5", "data: must be a text"),
         (
             "openim.secret.deeper = 1",

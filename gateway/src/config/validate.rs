@@ -1,5 +1,6 @@
 //! Checks that the values of a configuration go together. Reports every problem; changes nothing.
 
+use waybill_core::content::Meaning;
 use waybill_core::id::check_id;
 use waybill_core::limits::MAX_TEXT_BYTES;
 
@@ -32,6 +33,9 @@ impl Config {
         self.check_listeners(&mut report);
         check_managers(&self.openim, &mut report);
         check_secrets(&self.openim, &mut report);
+        if let Some(what) = unfit(&self.push_title, Meaning::Name) {
+            report("push.title", what);
+        }
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
             report("log", format!("is no filter: {error}"));
         }
@@ -92,12 +96,24 @@ fn check_managers(openim: &OpenIm, report: &mut impl FnMut(&str, String)) {
         } else if !seen.insert(manager.id.as_str()) {
             report(KEY, format!("the id {:?} is there twice", manager.id));
         }
-        for (name, text) in [("nickname", &manager.nickname), ("face", &manager.face)] {
-            if text.len() > MAX_TEXT_BYTES {
-                report(KEY, format!("{name} is longer than {MAX_TEXT_BYTES} bytes"));
+        let texts = [
+            ("nickname", &manager.nickname, Meaning::Name),
+            ("face", &manager.face, Meaning::Link),
+        ];
+        for (name, text, meaning) in texts {
+            if let Some(what) = unfit(text, meaning) {
+                report(KEY, format!("{name} {what}"));
             }
         }
     }
+}
+
+/// What keeps a text from being shown, if anything does.
+fn unfit(text: &str, meaning: Meaning) -> Option<String> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Some(format!("is longer than {MAX_TEXT_BYTES} bytes"));
+    }
+    meaning.check(text).err().map(|unfit| unfit.to_string())
 }
 
 fn check_secrets(openim: &OpenIm, report: &mut impl FnMut(&str, String)) {

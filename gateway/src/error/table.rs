@@ -79,8 +79,8 @@ table! {
     /// Values of the content have the wrong type.
     ContentShape: "content-shape", "The content does not have the shape of its contentType.",
         400, v2 400 401, v3 1001, wire 10, retry 0;
-    /// Required values of the content are missing.
-    ContentRules: "content-rules", "The content lacks what its contentType requires.",
+    /// Required values of the content are missing, or a text of it is not fit to be shown or a link not to be opened.
+    ContentRules: "content-rules", "The content breaks a rule of its contentType.",
         400, v2 400 403, v3 1001, wire 11, retry 0;
     /// The content is longer than allowed.
     ContentTooLarge: "content-too-large", "The content is too large.",

@@ -2,12 +2,13 @@
 
 use waybill_core::body::{Body, Profile};
 use waybill_core::command::{Ask, Unknown};
+use waybill_core::content::Meaning;
 use waybill_core::fact::Revoked;
 use waybill_core::id::{KeyedHash, Opening, Time, UserNo};
 use waybill_core::limits::MAX_TEXT_BYTES;
 use waybill_core::record::Surface;
 
-use super::{Service, Span, check, now_seconds, unreadable};
+use super::{Service, Span, check, check_text, now_seconds, unreadable};
 use crate::auth::{Minted, Principal, Role, platform_name};
 use crate::error::{Error, Kind};
 use crate::random;
@@ -81,15 +82,11 @@ impl Service {
     ) -> Result<(), Error> {
         let user = self.user_ref("/userID", registration.user)?;
         let texts = [
-            ("/nickname", registration.nickname),
-            ("/faceURL", registration.face_url),
+            ("/nickname", registration.nickname, Meaning::Name),
+            ("/faceURL", registration.face_url, Meaning::Link),
         ];
-        for (pointer, text) in texts {
-            if text.len() > MAX_TEXT_BYTES {
-                let name = pointer.trim_start_matches('/');
-                let detail = format!("{name} is longer than {MAX_TEXT_BYTES} bytes");
-                return Err(Error::at(Kind::InvalidField, pointer, detail));
-            }
+        for (pointer, text, meaning) in texts {
+            check_text(pointer, text, MAX_TEXT_BYTES, meaning)?;
         }
         let profile = Body::Profile(Profile {
             nickname: registration.nickname.to_owned(),

@@ -24,6 +24,7 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tracing::error;
 use waybill_core::command::{Ask, Command, UserRef};
+use waybill_core::content::Meaning;
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{Epoch, KeyedHash, Position, UserNo, check_id};
 use waybill_core::message_id::{
@@ -355,6 +356,25 @@ fn ordinal(receiver: UserNo) -> Result<u32, Error> {
     number
         .filter(|number| *number < TASK_ORDINAL)
         .ok_or_else(|| Error::of(Kind::Internal))
+}
+
+/// Checks a text outside the content: its length in bytes, and that it is fit for what a client makes of it. Nothing is
+/// stripped or escaped: what was sent is what is kept, or it is refused.
+fn check_text(
+    pointer: &'static str,
+    text: &str,
+    max_bytes: usize,
+    meaning: Meaning,
+) -> Result<(), Error> {
+    let name = pointer.rsplit('/').next().unwrap_or(pointer);
+    let refuse = |what: String| Err(Error::at(Kind::InvalidField, pointer, what));
+    if text.len() > max_bytes {
+        return refuse(format!("{name} is longer than {max_bytes} bytes"));
+    }
+    match meaning.check(text) {
+        Ok(()) => Ok(()),
+        Err(unfit) => refuse(format!("{name} {unfit}")),
+    }
 }
 
 /// Checks an id that a caller gave.

@@ -18,7 +18,6 @@ use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
-use crate::openim::v2::elements::CONTENT_OA_NOTIFICATION;
 use crate::quic::{Opened, Read, Service as QuicService, Slice, Ticket, Watch};
 use crate::registry::{CloseReason, Full, Identity, Registration, Transport};
 use crate::telemetry::metrics::TransportLabel;
@@ -192,10 +191,11 @@ fn prepared(
     let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
     let content_type = i64::from(message.content_type);
     let checked = content::check(content_type, content, depth, limits.content_bytes)?;
-    let kind = match (message.conversation_kind, content_type) {
-        (0, CONTENT_OA_NOTIFICATION) | (2, _) => ConversationKind::Notification,
-        (0 | 1, _) => ConversationKind::Single,
-        (kind, _) => {
+    let kind = match message.conversation_kind {
+        0 => checked.conversation,
+        1 => ConversationKind::Single,
+        2 => ConversationKind::Notification,
+        kind => {
             let detail = format!("{kind} is no kind of conversation");
             return Err(Error::at(Kind::SessionType, "/conversationKind", detail));
         }
@@ -212,7 +212,7 @@ fn prepared(
         sender_nickname: &message.sender_nickname,
         sender_face_url: &message.sender_face_url,
         sender_platform: message.sender_platform,
-        options_off: message.options_off,
+        options_off: checked.off.with(message.options_off),
         offline_push: message.offline_push.clone(),
         created: message.created,
         address: session.peer.ip().to_string(),

@@ -2,6 +2,7 @@
 
 use waybill_core::body::{Body, Message, OfflinePush};
 use waybill_core::command::{Ask, Command, ConversationKind, Post, Send, To};
+use waybill_core::content::Meaning;
 use waybill_core::fact::{Options, Terms};
 use waybill_core::id::{Digest, KeyedHash, Opening, Seq, Time};
 use waybill_core::limits::MAX_TEXT_BYTES;
@@ -9,7 +10,7 @@ use waybill_core::outcome::{Outcome, Sent};
 use waybill_core::record::Surface;
 use waybill_log::{Reply, ReplyTo};
 
-use super::{Service, check, outcome};
+use super::{Service, check, check_text, outcome};
 use crate::auth::Principal;
 use crate::content::Checked;
 use crate::error::{Error, Kind};
@@ -123,7 +124,7 @@ impl Service {
             key: self.dedup_key(sender, key, &outgoing),
             digest: self.digest(sender, &outgoing),
             terms: self.terms(sender, &outgoing.terms),
-            body: Body::Message(message(&outgoing, outgoing.client_msg_id, key))
+            body: Body::Message(self.said(&outgoing, outgoing.client_msg_id, key))
                 .seal(Opening(random::bytes()?)),
         };
         Ok(Prepared {
@@ -162,7 +163,7 @@ impl Service {
             key: (!key.is_empty()).then(prefix),
             digest: self.post_digest(&digest, about),
             terms: self.terms(sender, &outgoing.terms),
-            body: Body::Message(message(&outgoing, "", key)).seal(Opening(random::bytes()?)),
+            body: Body::Message(self.said(&outgoing, "", key)).seal(Opening(random::bytes()?)),
         })
     }
 
@@ -275,29 +276,47 @@ impl Service {
         let texts = usize::try_from(self.limits().operation_id_bytes).unwrap_or(usize::MAX);
         let push = outgoing.offline_push.as_ref();
         let push = |field: fn(&OfflinePush) -> &String| push.map_or("", |push| field(push));
-        let bounded = [
-            ("/operationID", outgoing.operation_id, texts),
-            ("/senderNickname", outgoing.sender_nickname, MAX_TEXT_BYTES),
-            ("/senderFaceURL", outgoing.sender_face_url, MAX_TEXT_BYTES),
+        let shown = [
+            ("/operationID", outgoing.operation_id, texts, Meaning::Plain),
+            (
+                "/senderNickname",
+                outgoing.sender_nickname,
+                MAX_TEXT_BYTES,
+                Meaning::Name,
+            ),
+            (
+                "/senderFaceURL",
+                outgoing.sender_face_url,
+                MAX_TEXT_BYTES,
+                Meaning::Link,
+            ),
             (
                 "/offlinePush/title",
                 push(|push| &push.title),
                 MAX_TEXT_BYTES,
+                Meaning::Name,
             ),
-            ("/offlinePush/desc", push(|push| &push.desc), MAX_TEXT_BYTES),
-            ("/offlinePush/ex", push(|push| &push.ex), MAX_TEXT_BYTES),
+            (
+                "/offlinePush/desc",
+                push(|push| &push.desc),
+                MAX_TEXT_BYTES,
+                Meaning::Lines,
+            ),
+            (
+                "/offlinePush/ex",
+                push(|push| &push.ex),
+                MAX_TEXT_BYTES,
+                Meaning::Plain,
+            ),
             (
                 "/offlinePush/iOSPushSound",
                 push(|push| &push.ios_push_sound),
                 MAX_TEXT_BYTES,
+                Meaning::Plain,
             ),
         ];
-        for (pointer, text, max) in bounded {
-            if text.len() > max {
-                let name = pointer.rsplit('/').next().unwrap_or(pointer);
-                let detail = format!("{name} is longer than {max} bytes");
-                return Err(Error::at(Kind::InvalidField, pointer, detail));
-            }
+        for (pointer, text, max, meaning) in shown {
+            check_text(pointer, text, max, meaning)?;
         }
         Ok(())
     }
@@ -320,6 +339,41 @@ impl Service {
             not_before,
         };
         (terms != Terms::default()).then_some(terms)
+    }
+
+    /// What the ledger keeps of what was said.
+    fn said(&self, outgoing: &Outgoing<'_>, client_msg_id: &str, key: &str) -> Message {
+        Message {
+            client_msg_id: client_msg_id.to_owned(),
+            key: if key == client_msg_id {
+                String::new()
+            } else {
+                key.to_owned()
+            },
+            operation_id: outgoing.operation_id.to_owned(),
+            sender_nickname: outgoing.sender_nickname.to_owned(),
+            sender_face_url: outgoing.sender_face_url.to_owned(),
+            sender_platform: outgoing.sender_platform,
+            content: outgoing.content.to_owned(),
+            offline_push: self.offline_push(outgoing),
+            created: outgoing.created,
+            address: outgoing.address.clone(),
+        }
+    }
+
+    /// What a push shows, with the server's title where the caller gives none and there may be a push. It is kept with the
+    /// message, so that what was promised does not change with the configuration; and it is no part of the digest, so
+    /// that a retry after such a change is still one.
+    fn offline_push(&self, outgoing: &Outgoing<'_>) -> Option<OfflinePush> {
+        let title = &self.config().push_title;
+        let mut push = outgoing.offline_push.clone();
+        if !title.is_empty() && !outgoing.options_off.contains(Options::OFFLINE_PUSH) {
+            let push = push.get_or_insert_default();
+            if push.title.is_empty() {
+                push.title.clone_from(title);
+            }
+        }
+        push
     }
 
     /// The key under which a retry is found: the same key in another conversation is another message.
@@ -364,26 +418,6 @@ impl Service {
 /// A time for a digest; no time is none that can be said.
 fn moment(time: Option<Time>) -> [u8; 8] {
     time.map_or([0xff; 8], |time| time.0.to_be_bytes())
-}
-
-/// What the ledger keeps of what was said.
-fn message(outgoing: &Outgoing<'_>, client_msg_id: &str, key: &str) -> Message {
-    Message {
-        client_msg_id: client_msg_id.to_owned(),
-        key: if key == client_msg_id {
-            String::new()
-        } else {
-            key.to_owned()
-        },
-        operation_id: outgoing.operation_id.to_owned(),
-        sender_nickname: outgoing.sender_nickname.to_owned(),
-        sender_face_url: outgoing.sender_face_url.to_owned(),
-        sender_platform: outgoing.sender_platform,
-        content: outgoing.content.to_owned(),
-        offline_push: outgoing.offline_push.clone(),
-        created: outgoing.created,
-        address: outgoing.address.clone(),
-    }
 }
 
 /// A person sends chat messages of his own; a manager sends anything in anybody's name.

@@ -338,7 +338,7 @@ async fn bad_requests_are_problems() {
         ("{}".into(), "invalid-field"),
         (with("colour", json!("red")), "invalid-field"),
         (with("contentType", json!("101")), "invalid-field"),
-        (with("contentType", json!(102)), "unknown-content-type"),
+        (with("contentType", json!(121)), "unknown-content-type"),
         (with("content", json!("x")), "content-shape"),
         (with("content", json!({ "text": {} })), "content-shape"),
         (with("content", json!({})), "content-rules"),

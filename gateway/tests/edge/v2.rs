@@ -151,7 +151,7 @@ async fn refusals_have_the_status_code_and_text_of_the_original() {
         ("", request(json!({ "content": "x" })), 400, 400, "json: cannot unmarshal string into Go struct field ManagementSendMsgReq.content of type map[string]interface {}".into()),
         ("", request(json!({ "operationID": "" })), 400, 400, key("OperationID")),
         ("", request(json!({ "sendID": null, "sessionType": 0 })), 400, 400, format!("{}\n{}", key("SendID"), key("SessionType"))),
-        ("", request(json!({ "contentType": 102 })), 400, 404, "contentType err".into()),
+        ("", request(json!({ "contentType": 121 })), 400, 404, "contentType err".into()),
         ("", request(json!({ "contentType": -1 })), 400, 404, "contentType err".into()),
         ("", request(json!({ "content": { "pictureElem": "x" } })), 400, 401, "1 error(s) decoding:\n\n* 'pictureElem' expected a map, got 'string'".into()),
         ("", request(json!({ "content": { "notificationName": "n", "notificationType": 0 } })), 400, 403, format!("{}\n{}", oa("NotificationType"), oa("Text"))),

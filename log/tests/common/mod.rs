@@ -81,6 +81,7 @@ fn send(
         options_off: MessageOptions::default(),
         key: key.map(|key| keys().dedup(sender, key, &[sender.as_bytes(), receiver.as_bytes()])),
         digest: keys().digest(&[&body.bytes]),
+        terms: None,
         body,
     }))
 }

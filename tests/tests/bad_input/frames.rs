@@ -319,6 +319,32 @@ fn sends_that_cannot_be_are_refused() {
             Code::INVALID_FIELD,
         ),
         (
+            "a name that turns the text around it",
+            other(&|it| it.sender_nickname = "a\u{202e}b".to_owned()),
+            Code::INVALID_FIELD,
+        ),
+        (
+            "a picture of data",
+            other(&|it| it.sender_face_url = "data:image/svg+xml,x".to_owned()),
+            Code::INVALID_FIELD,
+        ),
+        (
+            "a picture that runs something",
+            other(&|it| {
+                it.content_type = 102;
+                it.content = br#"{"sourcePicture":{"url":"javascript:1"}}"#.to_vec();
+            }),
+            Code::CONTENT_RULES,
+        ),
+        (
+            "a picture without a picture",
+            other(&|it| {
+                it.content_type = 102;
+                it.content = b"{}".to_vec();
+            }),
+            Code::CONTENT_RULES,
+        ),
+        (
             "a kind of conversation",
             other(&|it| it.conversation_kind = 9),
             Code::UNKNOWN_SESSION_TYPE,

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use waybill_core::body::{OfflinePush, StatusLine};
-use waybill_core::command::ConversationKind;
 use waybill_core::fact::Options;
 use waybill_core::id::Time;
 use waybill_core::record::Surface;
@@ -18,7 +17,6 @@ use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::respond;
-use crate::openim::v2::elements::CONTENT_OA_NOTIFICATION;
 use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
 
 #[derive(Deserialize)]
@@ -127,14 +125,10 @@ pub(super) fn outgoing<'a>(
     let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
     let content = body.content.get();
     let checked = content::check(body.content_type, content, depth, limits.content_bytes)?;
-    let kind = match body.content_type {
-        CONTENT_OA_NOTIFICATION => ConversationKind::Notification,
-        _ => ConversationKind::Single,
-    };
     Ok(Outgoing {
         sender: &body.sender,
         receiver,
-        kind,
+        kind: checked.conversation,
         checked,
         content,
         client_msg_id: &body.client_msg_id,
@@ -143,7 +137,7 @@ pub(super) fn outgoing<'a>(
         sender_nickname: &body.sender_nickname,
         sender_face_url: &body.sender_face_url,
         sender_platform: body.sender_platform,
-        options_off: options_off(&body.options)?,
+        options_off: options_off(&body.options, checked.off)?,
         offline_push: body.offline_push.clone().map(|push| OfflinePush {
             title: push.title,
             desc: push.desc,
@@ -161,17 +155,23 @@ pub(super) fn outgoing<'a>(
     })
 }
 
-fn options_off(options: &BTreeMap<String, bool>) -> std::result::Result<Options, Error> {
-    let mut off = Options::default();
+/// The options that are off: those of the contentType, but for what the caller says.
+fn options_off(
+    options: &BTreeMap<String, bool>,
+    mut off: Options,
+) -> std::result::Result<Options, Error> {
     for (name, on) in options {
         let option = Options::named(name).ok_or_else(|| {
             let known: Vec<_> = Options::NAMES.iter().map(|(name, _)| *name).collect();
             let detail = format!("{name:?} is no option; options are: {}", known.join(", "));
-            Error::at(Kind::InvalidField, "/options", detail)
+            let name = name.replace('~', "~0").replace('/', "~1");
+            Error::at(Kind::InvalidField, format!("/options/{name}"), detail)
         })?;
-        if !on {
-            off = off.with(option);
-        }
+        off = if *on {
+            off.without(option)
+        } else {
+            off.with(option)
+        };
     }
     Ok(off)
 }

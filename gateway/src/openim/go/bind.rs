@@ -353,7 +353,7 @@ fn check(shape: &Shape, values: &Values<'_>) -> String {
 }
 
 /// Appends the validator's text for a broken rule; `field` may begin with the struct that the field is embedded in.
-pub(super) fn rule_text(out: &mut String, shape: &str, field: &str, tag: &str) {
+pub fn rule_text(out: &mut String, shape: &str, field: &str, tag: &str) {
     let bare = field.rsplit('.').next().unwrap_or(field);
     // Writing to a String cannot fail.
     let _ = write!(

@@ -3,56 +3,23 @@
 
 use std::fmt;
 
+use waybill_core::content::{Element, Field, Kind, MAX_FIELDS, Need};
+
 use super::bind::rule_text;
 use super::members::{Raw, Value};
 use super::print;
 use super::text::{quote, same_but_case, unquote};
 
-/// The type of a field of an element.
-#[derive(Clone, Copy)]
-pub enum Kind {
-    /// `string`
-    Text,
-    /// `int32`
-    Int32,
-    /// `int64`
-    Int64,
-    /// Another element.
-    Element(&'static Element),
-}
-
-/// One field of an element.
-pub struct Field {
-    /// Its key in JSON.
-    pub json: &'static str,
-    /// Its name in the original's struct.
-    pub go: &'static str,
-    /// Its type.
-    pub kind: Kind,
-    /// Whether it must be there and not be zero.
-    pub required: bool,
-}
-
-/// The content of one kind of message, as the original declares it.
-pub struct Element {
-    /// The name of the struct.
-    pub name: &'static str,
-    /// Its fields, in the order of the original: at most [`MAX_FIELDS`].
-    pub fields: &'static [Field],
-}
-
-/// Most fields of one element.
-pub const MAX_FIELDS: usize = 16;
-
-/// Why a content does not fit its element. The texts are the original's.
+/// Why a content does not fit its element: in the original's words, and with the place of the first fault as a JSON pointer
+/// within the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     /// Values cannot be turned into the types of their fields.
     #[error("{0}")]
-    Types(String),
+    Types(String, String),
     /// Required fields are missing or zero.
     #[error("{0}")]
-    Rules(String),
+    Rules(String, String),
 }
 
 /// What the fields of an element hold, as far as anybody asks: numbers as they are, texts as whether they are not empty.
@@ -71,122 +38,183 @@ impl Decoded {
     }
 }
 
-/// The way to a field, for error texts: nothing is put together while all is well.
+/// The way to a value, for error texts: nothing is put together while all is well.
 #[derive(Clone, Copy)]
-struct Path<'p> {
+pub struct Path<'p> {
     parent: Option<&'p Path<'p>>,
-    name: &'static str,
+    step: Step,
+}
+
+/// One step on the way to a value.
+#[derive(Clone, Copy)]
+pub enum Step {
+    /// To the field of an element.
+    Field(&'static str),
+    /// To the element of a list.
+    Index(usize),
+}
+
+impl<'p> Path<'p> {
+    /// The way one step further.
+    #[must_use]
+    pub fn new(parent: Option<&'p Self>, step: Step) -> Self {
+        Self { parent, step }
+    }
+
+    /// As a JSON pointer. The names of fields hold nothing that it would escape.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        let mut pointer = self.parent.map(Self::pointer).unwrap_or_default();
+        pointer.push('/');
+        match self.step {
+            Step::Field(name) => pointer.push_str(name),
+            Step::Index(index) => pointer.push_str(&index.to_string()),
+        }
+        pointer
+    }
 }
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
-            write!(f, "{parent}.")?;
+            write!(f, "{parent}")?;
         }
-        f.write_str(self.name)
+        match self.step {
+            Step::Field(name) if self.parent.is_some() => write!(f, ".{name}"),
+            Step::Field(name) => f.write_str(name),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
     }
 }
+
+/// A value that cannot be turned into the type of its field: what is wrong, and where.
+type Fault = (String, String);
 
 /// Decodes a content object and checks what is required.
 ///
 /// # Errors
 /// All wrong types, or else all missing fields, in the words of the original.
-pub fn decode(object: Value<'_, '_>, element: &Element) -> Result<Decoded, ContentError> {
+pub fn decode(object: Value<'_, '_>, element: &'static Element) -> Result<Decoded, ContentError> {
     let mut wrong = Vec::new();
     let decoded = fields(object, element, None, &mut wrong);
-    if !wrong.is_empty() {
-        wrong.sort();
-        let lines: Vec<_> = wrong.iter().map(|line| format!("* {line}")).collect();
+    wrong.sort();
+    if let Some((_, first)) = wrong.first() {
+        let lines: Vec<_> = wrong.iter().map(|(line, _)| format!("* {line}")).collect();
         let count = wrong.len();
-        return Err(ContentError::Types(format!(
-            "{count} error(s) decoding:\n\n{}",
-            lines.join("\n")
-        )));
+        let text = format!("{count} error(s) decoding:\n\n{}", lines.join("\n"));
+        return Err(ContentError::Types(text, first.clone()));
     }
     let mut missing = String::new();
+    let mut first = None;
     for (field, value) in element.fields.iter().zip(decoded.0) {
-        if field.required && value == 0 {
+        if field.need == Need::Required && value == 0 {
             if !missing.is_empty() {
                 missing.push('\n');
             }
             rule_text(&mut missing, element.name, field.go, "required");
+            first.get_or_insert_with(|| format!("/{}", field.json));
         }
     }
-    if missing.is_empty() {
-        Ok(decoded)
-    } else {
-        Err(ContentError::Rules(missing))
+    match first {
+        Some(first) => Err(ContentError::Rules(missing, first)),
+        None => Ok(decoded),
     }
 }
 
-fn fields(
-    object: Value<'_, '_>,
-    element: &Element,
-    parent: Option<&Path<'_>>,
-    wrong: &mut Vec<String>,
-) -> Decoded {
-    // A key that is the same in every letter outranks one that differs in case; of several the last counts.
+/// The field that a key names, and whether it is the same in every letter. Callers keep to the order of the documentation,
+/// so the field at `expected` is mostly the one.
+#[must_use]
+pub fn named(element: &Element, key: &str, expected: usize) -> Option<(usize, bool)> {
+    let fields = element.fields;
+    let exact = match fields.get(expected) {
+        Some(field) if field.json == key => Some(expected),
+        _ => fields.iter().position(|field| field.json == key),
+    };
+    if let Some(index) = exact {
+        return Some((index, true));
+    }
+    let folded = fields
+        .iter()
+        .position(|field| same_but_case(field.json, key));
+    folded.map(|index| (index, false))
+}
+
+/// The values that count, in the order of the fields: a key that is the same in every letter outranks one that differs in
+/// case; of several the last counts.
+pub fn given<'t, 'a>(
+    object: Value<'t, 'a>,
+    element: &'static Element,
+) -> impl Iterator<Item = (&'static Field, Option<Value<'t, 'a>>)> {
     let mut exact = [None; MAX_FIELDS];
     let mut folded = [None; MAX_FIELDS];
     let mut expected = 0;
     for (key, value) in object.members() {
-        // Callers keep to the order of the documentation, so the next key is mostly the next field.
-        let index = match element.fields.get(expected) {
-            Some(field) if field.json == key => Some(expected),
-            _ => element.fields.iter().position(|field| field.json == key),
+        let Some((index, same)) = named(element, &key, expected) else {
+            continue;
         };
-        let slot = match index {
-            Some(index) => {
-                expected = index + 1;
-                exact.get_mut(index)
-            }
-            None => element
-                .fields
-                .iter()
-                .position(|field| same_but_case(field.json, &key))
-                .and_then(|index| folded.get_mut(index)),
-        };
-        if let Some(slot) = slot {
+        let slots = if same { &mut exact } else { &mut folded };
+        if let Some(slot) = slots.get_mut(index) {
             *slot = Some(value);
         }
+        if same {
+            expected = index + 1;
+        }
     }
-    let mut decoded = Decoded::default();
     let given = exact
         .into_iter()
         .zip(folded)
         .map(|(exact, folded)| exact.or(folded));
-    for ((field, given), slot) in element.fields.iter().zip(given).zip(&mut decoded.0) {
+    element.fields.iter().zip(given)
+}
+
+fn fields(
+    object: Value<'_, '_>,
+    element: &'static Element,
+    parent: Option<&Path<'_>>,
+    wrong: &mut Vec<Fault>,
+) -> Decoded {
+    let mut decoded = Decoded::default();
+    for ((field, given), slot) in given(object, element).zip(&mut decoded.0) {
         let Some(given) = given else { continue };
-        *slot = value(
-            given,
-            field.kind,
-            Path {
-                parent,
-                name: field.json,
-            },
-            wrong,
-        );
+        let path = Path::new(parent, Step::Field(field.json));
+        *slot = value(given, field.kind, path, wrong);
     }
     decoded
 }
 
 /// What a field holds after decoding; faults go to `wrong`.
-fn value(given: Value<'_, '_>, kind: Kind, name: Path<'_>, wrong: &mut Vec<String>) -> i64 {
+fn value(given: Value<'_, '_>, kind: Kind, name: Path<'_>, wrong: &mut Vec<Fault>) -> i64 {
     let result = match (kind, given.raw()) {
         (_, Raw::Null) => Ok(0),
         (Kind::Text, Raw::String(text)) => Ok(i64::from(!text.is_empty())),
         (Kind::Text, Raw::Bool(_) | Raw::Number(_)) => Ok(1),
-        (Kind::Int32 | Kind::Int64, Raw::Bool(flag)) => Ok(i64::from(flag)),
+        (Kind::Int32 | Kind::Int64 | Kind::Flag, Raw::Bool(flag)) => Ok(i64::from(flag)),
         (Kind::Int32, Raw::Number(text)) => Ok(i64::from(whole(text) as i32)),
         (Kind::Int64, Raw::Number(text)) => Ok(whole(text)),
         (Kind::Int32, Raw::String(text)) => parse_int(&unquote(text), 32, name),
         (Kind::Int64, Raw::String(text)) => parse_int(&unquote(text), 64, name),
+        (Kind::Float, Raw::Bool(_) | Raw::Number(_)) => Ok(1),
+        (Kind::Float, Raw::String(text)) => parse_float(&unquote(text), name),
+        (Kind::Flag, Raw::Number(text)) => Ok(i64::from(text.parse() != Ok(0.0))),
+        (Kind::Flag, Raw::String(text)) => parse_flag(&unquote(text), name),
         (Kind::Element(inner), Raw::Object) => {
             fields(given, inner, Some(&name), wrong);
             Ok(1)
         }
         (Kind::Element(_), other) => Err(format!(
             "'{name}' expected a map, got '{}'",
+            reflect_kind(other)
+        )),
+        (Kind::Texts, Raw::Array) => {
+            each(given, Kind::Text, name, wrong);
+            Ok(1)
+        }
+        (Kind::Elements(inner), Raw::Array) => {
+            each(given, Kind::Element(inner), name, wrong);
+            Ok(1)
+        }
+        (Kind::Texts | Kind::Elements(_), other) => Err(format!(
+            "'{name}': source data must be an array or slice, got {}",
             reflect_kind(other)
         )),
         (kind, other) => Err(format!(
@@ -197,9 +225,49 @@ fn value(given: Value<'_, '_>, kind: Kind, name: Path<'_>, wrong: &mut Vec<Strin
         )),
     };
     result.unwrap_or_else(|fault| {
-        wrong.push(fault);
+        wrong.push((fault, name.pointer()));
         0
     })
+}
+
+/// Decodes the elements of a list, up to the first with a fault: one says enough, and a list may be long.
+fn each(list: Value<'_, '_>, kind: Kind, name: Path<'_>, wrong: &mut Vec<Fault>) {
+    let before = wrong.len();
+    for (index, element) in list.elements().enumerate() {
+        value(
+            element,
+            kind,
+            Path::new(Some(&name), Step::Index(index)),
+            wrong,
+        );
+        if wrong.len() > before {
+            break;
+        }
+    }
+}
+
+/// A number in a text; 1 where there is one, whatever it is.
+fn parse_float(text: &str, name: Path<'_>) -> Result<i64, String> {
+    match text.parse::<f64>() {
+        Ok(_) => Ok(1),
+        Err(_) if text.is_empty() => Ok(0),
+        Err(_) => Err(format!(
+            "cannot parse '{name}' as float: strconv.ParseFloat: parsing {}: invalid syntax",
+            quote(text)
+        )),
+    }
+}
+
+/// `strconv.ParseBool`, after the rule of the weak decoding that an empty text is false.
+fn parse_flag(text: &str, name: Path<'_>) -> Result<i64, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(1),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => Ok(0),
+        _ => Err(format!(
+            "cannot parse '{name}' as bool: strconv.ParseBool: parsing {}: invalid syntax",
+            quote(text)
+        )),
+    }
 }
 
 /// A number without its fraction. One beyond 64 bits becomes the smallest, as on the original's processors.
@@ -264,7 +332,10 @@ fn type_name(kind: Kind) -> &'static str {
         Kind::Text => "string",
         Kind::Int32 => "int32",
         Kind::Int64 => "int64",
-        Kind::Element(element) => element.name,
+        Kind::Float => "float64",
+        Kind::Flag => "bool",
+        Kind::Texts => "[]string",
+        Kind::Element(element) | Kind::Elements(element) => element.name,
     }
 }
 
@@ -280,160 +351,4 @@ fn reflect_kind(raw: Raw<'_>) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::openim::go::scan::first_value;
-
-    const N: Path<'static> = Path {
-        parent: None,
-        name: "n",
-    };
-
-    fn decoded(object: &str) -> Result<Decoded, ContentError> {
-        decode(first_value(object, 8).unwrap().root(), &NOTE)
-    }
-
-    static SIZE: Element = Element {
-        name: "Size",
-        fields: &[Field {
-            json: "width",
-            go: "Width",
-            kind: Kind::Int32,
-            required: false,
-        }],
-    };
-
-    static NOTE: Element = Element {
-        name: "Note",
-        fields: &[
-            Field {
-                json: "name",
-                go: "Name",
-                kind: Kind::Text,
-                required: true,
-            },
-            Field {
-                json: "type",
-                go: "Type",
-                kind: Kind::Int32,
-                required: true,
-            },
-            Field {
-                json: "size",
-                go: "Size",
-                kind: Kind::Int64,
-                required: false,
-            },
-            Field {
-                json: "picture",
-                go: "Picture",
-                kind: Kind::Element(&SIZE),
-                required: false,
-            },
-        ],
-    };
-
-    fn number(object: &str, json: &str) -> i64 {
-        decoded(object).unwrap().number(&NOTE, json)
-    }
-
-    #[test]
-    fn types_are_taken_leniently() {
-        let table = [
-            ("{\"name\":\"a\",\"type\":1}", 1),
-            ("{\"NAME\":true,\"Type\":\"7\"}", 7),
-            ("{\"name\":5,\"type\":1.9}", 1),
-            ("{\"name\":\"a\",\"type\":true}", 1),
-            ("{\"name\":\"a\",\"type\":\"0x1F\"}", 31),
-            ("{\"name\":\"a\",\"type\":\"-0b11\"}", -3),
-            ("{\"name\":\"a\",\"type\":\"010\"}", 8),
-            ("{\"name\":\"a\",\"type\":\"0x_1_0\"}", 16),
-            ("{\"name\":\"a\",\"type\":2,\"TYPE\":3}", 2),
-            ("{\"name\":\"a\",\"type\":2,\"type\":3}", 3),
-            (
-                "{\"name\":\"a\",\"type\":4,\"picture\":null,\"extra\":{\"x\":[]}}",
-                4,
-            ),
-            (
-                "{\"name\":\"a\",\"type\":5,\"picture\":{\"width\":\"10\"}}",
-                5,
-            ),
-            ("{\"name\":\"a\",\"type\":4294967297}", 1),
-        ];
-        for (object, expected) in table {
-            assert_eq!(number(object, "type"), expected, "{object}");
-        }
-        assert_eq!(
-            number(
-                "{\"name\":\"a\",\"type\":1,\"size\":9007199254740993}",
-                "size"
-            ),
-            9_007_199_254_740_992
-        );
-    }
-
-    #[test]
-    fn wrong_types_have_the_words_of_mapstructure() {
-        let table = [
-            (
-                "{\"name\":{\"a\":1},\"type\":1}",
-                "1 error(s) decoding:\n\n* 'name' expected type 'string', got unconvertible type 'map[string]interface {}', value: 'map[a:1]'",
-            ),
-            (
-                "{\"name\":\"a\",\"type\":\"x\"}",
-                "1 error(s) decoding:\n\n* cannot parse 'type' as int: strconv.ParseInt: parsing \"x\": invalid syntax",
-            ),
-            (
-                "{\"name\":\"a\",\"type\":\"2147483648\"}",
-                "1 error(s) decoding:\n\n* cannot parse 'type' as int: strconv.ParseInt: parsing \"2147483648\": value out of range",
-            ),
-            (
-                "{\"name\":\"a\",\"picture\":\"x\"}",
-                "1 error(s) decoding:\n\n* 'picture' expected a map, got 'string'",
-            ),
-            (
-                "{\"name\":[1],\"type\":[],\"picture\":{\"width\":{}}}",
-                "3 error(s) decoding:\n\n* 'name' expected type 'string', got unconvertible type '[]interface {}', value: '[1]'\n\
-                 * 'picture.width' expected type 'int32', got unconvertible type 'map[string]interface {}', value: 'map[]'\n\
-                 * 'type' expected type 'int32', got unconvertible type '[]interface {}', value: '[]'",
-            ),
-        ];
-        for (object, expected) in table {
-            assert_eq!(
-                decoded(object),
-                Err(ContentError::Types(expected.to_owned())),
-                "{object}"
-            );
-        }
-        for bad in [
-            "1_0", "0x", "0x1_", "_1", "1__0", "é", "0b12", "+", "08", "1e3",
-        ] {
-            let fault = parse_int(bad, 32, N).unwrap_err();
-            assert!(fault.ends_with("invalid syntax"), "{bad}: {fault}");
-        }
-        assert_eq!(parse_int("-9223372036854775808", 64, N), Ok(i64::MIN));
-        assert!(
-            parse_int(&"9".repeat(60), 64, N)
-                .unwrap_err()
-                .ends_with("value out of range")
-        );
-    }
-
-    #[test]
-    fn what_is_required_must_not_be_zero() {
-        let both = "Key: 'Note.Name' Error:Field validation for 'Name' failed on the 'required' tag\n\
-                    Key: 'Note.Type' Error:Field validation for 'Type' failed on the 'required' tag";
-        for object in [
-            "{}",
-            "{\"name\":\"\",\"type\":0}",
-            "{\"name\":null,\"type\":\"\"}",
-            "{\"type\":0.9}",
-        ] {
-            assert_eq!(
-                decoded(object),
-                Err(ContentError::Rules(both.to_owned())),
-                "{object}"
-            );
-        }
-    }
-}
+mod tests;

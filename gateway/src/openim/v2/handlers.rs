@@ -13,14 +13,13 @@ use waybill_core::id::{UserNo, check_id};
 use waybill_core::limits::MAX_LISTED;
 use waybill_core::record::Surface;
 
-use super::elements::CONTENT_OA_NOTIFICATION;
 use super::reply::Reply;
 use super::requests::{
     MANAGEMENT_BATCH_SEND_MSG, MANAGEMENT_SEND_MSG, ManagementSendMsg, PARSE_TOKEN, ParseToken,
     USER_REGISTER, USER_TOKEN, UserRegister, UserToken,
 };
 use crate::auth::Principal;
-use crate::content::{self, Checked};
+use crate::content::{self, Checked, Demand};
 use crate::error::{Error, Kind};
 use crate::http::respond::{self, Body};
 use crate::http::{Answered, Call};
@@ -168,6 +167,8 @@ fn ready<'a>(
         tape.at(place),
         tape.unusual,
         service.limits().content_bytes,
+        // What its callers send today they can send tomorrow: the original asks for no more.
+        Demand::Required,
     );
     let checked =
         checked.map_err(|error| Outcome::refused(Reply::of(&error), operation_id, error))?;
@@ -185,7 +186,7 @@ fn ready<'a>(
         let reply = Reply::denied(400, "not authorized");
         return Err(Outcome::refused(reply, operation_id, error));
     }
-    let kind = conversation(&request, receivers)
+    let kind = conversation(&request, receivers, checked.conversation)
         .map_err(|(reply, error)| Outcome::refused(reply, operation_id, error))?;
     Ok(Ready {
         request,
@@ -314,9 +315,9 @@ fn outgoing<'r>(
     }
     check_id(request.send_id())
         .map_err(|error| Error::at(Kind::InvalidId, "sendID", format!("sendID {error}")))?;
-    let mut options_off = Options::default();
+    let mut options_off = ready.checked.off;
     if request.not_offline_push() {
-        options_off = options_off.with(Options::named("offlinePush").unwrap_or_default());
+        options_off = options_off.with(Options::OFFLINE_PUSH);
     }
     Ok(Outgoing {
         sender: request.send_id(),
@@ -378,10 +379,11 @@ enum Receivers {
 fn conversation(
     request: &ManagementSendMsg<'_>,
     receivers: Receivers,
+    own: ConversationKind,
 ) -> Result<ConversationKind, (Reply, Error)> {
-    let session_type = match request.content_type() {
-        CONTENT_OA_NOTIFICATION => 4,
-        _ => request.session_type(),
+    let session_type = match own {
+        ConversationKind::Notification => 4,
+        ConversationKind::Single => request.session_type(),
     };
     let nobody =
         |text: &'static str| Err((Reply::denied(405, text), Error::new(Kind::NoReceiver, text)));

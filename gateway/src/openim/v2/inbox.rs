@@ -9,7 +9,7 @@ use waybill_core::record::Surface;
 use super::directory::{
     Asked, Done, OPERATION_ID, REQUIRED, asked, field, forbidden, quoted, refused, shape,
 };
-use super::elements::CONTENT_OA_NOTIFICATION;
+use waybill_core::content::NOTICE_TYPE;
 use super::handlers::Outcome;
 use super::reply::Reply;
 use crate::error::{Error, Kind as ErrorKind};
@@ -182,7 +182,7 @@ fn content(content_type: u32, json: &str) -> Vec<u8> {
     match content_type {
         101 => member("text"),
         111 => member("revokeMsgClientID"),
-        kind if i64::from(kind) == CONTENT_OA_NOTIFICATION => {
+        kind if kind == NOTICE_TYPE => {
             // Field 3 of `TipsComm`, with its length.
             let mut out = vec![0x1a];
             let mut length = json.len();

@@ -2,7 +2,6 @@
 //! translates; what a message does is decided in the core.
 
 mod directory;
-pub mod elements;
 mod handlers;
 mod inbox;
 pub mod offered;

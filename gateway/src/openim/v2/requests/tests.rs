@@ -1,7 +1,7 @@
 use super::*;
 use crate::openim::go::bind::{BindError, MAX_FIELDS, bind, scan};
 use crate::openim::go::weak::decode;
-use crate::openim::v2::elements::OA_NOTIFICATION;
+use waybill_core::content::OA_NOTIFICATION;
 
 fn read<'a>(body: &'a [u8], shape: &'static Shape) -> Result<Values<'a>, BindError> {
     bind(&scan(body, 32)?, shape)
