@@ -122,10 +122,10 @@ fn check_script(chronicle: &Chronicle, steps: &[Step]) {
         kinds.insert(codec::encode(&step.answer)[..2].to_vec());
     }
     // All but `ReachedPartly`, which takes a thousand entries.
-    let outcomes = (0..13).filter(|kind| *kind != 11);
+    let outcomes = (0..14).filter(|kind| *kind != 12);
     let outcomes = outcomes.map(|kind| vec![0, kind]);
     // All but `BadBody`, which is no honest command's, and `TooManyRunning`, which takes 256 of them.
-    let refusals = (0..21).filter(|kind| ![9, 19].contains(kind));
+    let refusals = (0..24).filter(|kind| ![9, 19].contains(kind));
     let refusals = refusals.map(|kind| vec![1, kind]);
     let expected: std::collections::BTreeSet<_> = outcomes.chain(refusals).collect();
     assert_eq!(kinds, expected);

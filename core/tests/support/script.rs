@@ -83,6 +83,11 @@ impl Script {
         self.clock += by;
     }
 
+    /// The time of the next command.
+    pub fn now(&self) -> u64 {
+        self.clock
+    }
+
     pub fn ask(&mut self, by: u64, surface: Surface, ask: Ask) {
         self.commands.push(Stamped {
             time: Time(self.clock),
@@ -280,6 +285,7 @@ pub fn commands() -> Vec<Stamped> {
     super::script_many::many(&mut script, LAST_BEFORE_MANY);
     super::script_directory::directory(&mut script, LAST_BEFORE_DIRECTORY);
     super::script_status::status(&mut script, LAST_BEFORE_MANY);
+    super::script_terms::terms(&mut script, LAST_BEFORE_TERMS);
     script.commands
 }
 
@@ -428,6 +434,9 @@ const LAST_BEFORE_MANY: u64 = 170;
 
 /// The last position that the commands before those of `script_directory` make.
 const LAST_BEFORE_DIRECTORY: u64 = 202;
+
+/// The last position that the commands before those of `script_terms` make.
+const LAST_BEFORE_TERMS: u64 = 243;
 
 /// Positions whose bodies are erased: an id, a profile, a message, a device's id.
 pub const ERASED: [u64; 4] = [11, 6, 14, 19];

@@ -10,12 +10,12 @@ use waybill_core::id::{
 };
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::state::{
-    AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
-    ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
-    ErasedRow, Errand, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow,
+    AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow, ControlLogRow,
+    ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow,
+    EntryKind, ErasedRow, Errand, FanoutChunkRow, FanoutRow, MembershipRow, ProfileRow, RefusedRow,
     RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, StatusPlace,
-    StatusState, Table, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
-    UserLogRow, UserRow, VersionRow,
+    StatusState, Table, TimerKind, TimerRow, TokenCutRow, TokenRow, UserConversationRow,
+    UserHeadRow, UserIdRow, UserLogRow, UserRow, VersionRow,
 };
 
 use super::script;
@@ -70,8 +70,43 @@ pub fn rows() -> Value {
     rows.extend(log_rows());
     rows.extend(reader_rows());
     rows.extend(fanout_rows());
+    rows.extend(terms_rows());
     rows.extend(status_rows());
     Value::Array(rows)
+}
+
+/// What is due, what gives way, what was changed.
+fn terms_rows() -> Vec<Value> {
+    let session = Conversation::Notification {
+        account: UserNo(1),
+        receiver: UserNo(300),
+    };
+    let parts = |rest: Value| {
+        let name = json!({ "Notification": { "account": 1, "receiver": 300 } });
+        json!([name, rest])
+    };
+    let (time, position) = (Time(1_700_000_100_000), Position(1_000));
+    let seq = ConversationSeq(251);
+    let timer = |due| {
+        let key = json!([time.0, position.0]);
+        row((time, position), key, &TimerRow { position, due })
+    };
+    let changes = ChangesRow {
+        content: Some(Position(1_005)),
+        status_line: None,
+    };
+    vec![
+        timer(TimerKind::Release),
+        timer(TimerKind::Expire),
+        row(
+            (session, [8, 7, 6, 5, 4, 3, 2, 1]),
+            parts(json!("0807060504030201")),
+            &CollapseRow {
+                conversation_seq: seq,
+            },
+        ),
+        row((session, seq), parts(json!(251)), &changes),
+    ]
 }
 
 fn directory_rows() -> Vec<Value> {

@@ -18,6 +18,7 @@ use waybill_core::record::{Record, Surface};
 use super::script::{self, HASH_SECRET, ID_SECRET};
 use super::vector_many;
 use super::vector_status;
+use super::vector_terms;
 use super::{vector_hashes, vector_rows};
 
 /// Bytes as hexadecimal text.
@@ -243,6 +244,7 @@ fn facts() -> Vec<Fact> {
             floor: Seq(251),
         },
     ]);
+    facts.extend(vector_terms::facts());
     facts.extend(vector_status::facts());
     facts
 }
@@ -304,7 +306,7 @@ fn refused() -> Value {
             changed(2, &[254; 17]),
         ),
         ("a surface that is unknown", changed(4, &[4])),
-        ("a fact that is unknown", changed(5, &[27])),
+        ("a fact that is unknown", changed(5, &[33])),
         ("an option that is neither 0 nor 1", changed(7, &[2])),
         ("a byte too many", [&good[..], &[0]].concat()),
         ("a byte too few", good[..7].to_vec()),
@@ -345,6 +347,7 @@ fn bodies() -> Value {
             ids: vec!["a".to_owned(), "李四".to_owned()],
         },
     ];
+    let bodies: Vec<Body> = bodies.into_iter().chain(vector_terms::bodies()).collect();
     let mut script = script::Script::new();
     let vector = |body: &Body| {
         let opening = script.opening();
@@ -435,6 +438,7 @@ fn answers() -> Vec<Answer> {
         }),
     ];
     answers.extend(vector_many::outcomes().map(Ok));
+    answers.extend(vector_terms::outcomes().map(Ok));
     answers.extend(vector_status::outcomes().map(Ok));
     let refusals = [
         Refusal::KeyReused,
@@ -458,6 +462,8 @@ fn answers() -> Vec<Answer> {
         Refusal::Stale,
         Refusal::TooManyRunning,
         Refusal::BeyondLog,
+        Refusal::Expired,
+        Refusal::TooFarAhead,
         Refusal::Withdrawn,
     ];
     answers.extend(refusals.map(Err));

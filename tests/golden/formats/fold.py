@@ -10,7 +10,7 @@ MOST_DEVICES = 64
 MOST_AHEAD_MS = 1_000
 MARK_EVERY = 64
 UNREAD_COUNT = 8
-ENTRY_KINDS = {"Message": 1, "Read": 2, "Settings": 3, "Recalled": 4, "Removed": 5, "Cleared": 6, "Marked": 7}
+ENTRY_KINDS = {"Message": 1, "Read": 2, "Settings": 3, "Recalled": 4, "Removed": 5, "Cleared": 6, "Marked": 7, "Changed": 8}
 NO_MEMBERSHIP = {
     "read": 0,
     "read_counted": 0,
@@ -192,6 +192,7 @@ class Fold:
     def on_MessageSent(self, position, message, _body, data):
         if message["key"] is not None:
             self.put("dedup", message["key"], {"position": position})
+        self.set_timers(position, message)
         receiver = receiver_of(message)
         passage = Passage(position, None, self.time, hashes.leaf(data), hashes.leaf(data))
         entry, sent = self.enter(message, message["conversation"], receiver, passage)
@@ -199,15 +200,32 @@ class Fold:
             self.deliver(message["sender"], entry, passage)
         self.sent[position] = {**sent, "new_receiver": message["new_receiver"]}
 
+    def set_timers(self, position, message):
+        terms = message["terms"]
+        if terms and terms["expires"] is not None:
+            self.put("timers", terms["expires"], position, {"position": position, "due": "Expire"})
+        if terms and terms["not_before"] is not None and terms["not_before"] > self.time:
+            self.put("timers", terms["not_before"], position, {"position": position, "due": "Release"})
+
+    def clear_timers(self, whose, *names):
+        ((_, message),) = self.records[whose - 1]["fact"].items()
+        for name in names:
+            if message["terms"] and message["terms"][name] is not None:
+                self.rows.pop(("timers", row_key("timers", message["terms"][name], whose)), None)
+
     def on_MessagePosted(self, position, message, _body, data):
+        self.set_timers(position, message)
         ((name, audience),) = message["audience"].items()
         key = message["key"]
         if name != "Listed":
             if key is not None:
                 self.put("dedup", key + "03" + "00" * 7, {"position": position})
             fanout = {"next": 1, "delivered": 0, "early": 0, "cut": None, "recalled": 0}
+            fanout |= {"since": 0, "since_time": 0, "done": False}
             self.put("fanouts", position, fanout)
-            self.run(position, message, False)
+            waits = message["terms"] and message["terms"]["not_before"]
+            if not waits or waits <= self.time:
+                self.begin(position, position, message)
             return
         leaf = hashes.leaf(data)
         for receiver in running_sum(audience["receivers"]):
@@ -243,6 +261,8 @@ class Fold:
             "changed_by": None,
         }
         self.put("conversation_log", conversation, seq, row)
+        if message["terms"] and message["terms"]["collapse"] is not None:
+            self.put("collapses", conversation, message["terms"]["collapse"], {"conversation_seq": seq})
         if "Single" in conversation:
             before = self.get("memberships", message["sender"], conversation) or NO_MEMBERSHIP
             self.tell_read(passage.position, message["sender"], conversation, before["read"], seq - 1)
@@ -393,6 +413,8 @@ class Fold:
         self.note(user, position, "Cleared", fact["cleared"], data)
 
     def on_MessageRecalled(self, position, fact, _body, data):
+        if fact["why"] == "Expired" and fact["next"] is None:
+            self.clear_timers(fact["message"], "expires", "not_before")
         for place in fact["places"]:
             conversation, seq = place["conversation"], place["conversation_seq"]
             receiver = place["receiver"]
@@ -418,7 +440,8 @@ class Fold:
         whose = fact["message"]
         record = self.records[whose - 1]
         message = record["fact"]["MessagePosted"]
-        passage = Passage(position, whose, record["time"], hashes.leaf(data), self.leaves[whose - 1])
+        row = self.get("fanouts", whose)
+        passage = Passage(position, whose, row["since_time"], hashes.leaf(data), self.leaves[whose - 1])
         receivers = list(running_sum(fact["receivers"]))
         for receiver in receivers:
             self.enter(message, between(message, receiver), receiver, passage)
@@ -433,29 +456,76 @@ class Fold:
             if receivers:
                 self.put("fanout_chunks", whose, receivers[-1], {"position": position})
             if fact["next"] == 0:
+                row["done"] = True
                 self.stop(whose)
         self.put("fanouts", whose, row)
 
     def on_FanoutRecalled(self, _position, fact, _body, _data):
         whose = fact["message"]
         row = self.get("fanouts", whose)
-        self.put("fanouts", whose, {**row, "cut": row["next"], "next": 1})
-        self.stop(whose)
-        self.run(whose, self.records[whose - 1]["fact"]["MessagePosted"], True)
+        self.put("fanouts", whose, {**row, "cut": 0 if row["done"] else row["next"], "next": 1})
+        self.follow(whose, {"Withdraw": fact["why"]})
+        self.clear_timers(whose, "expires", "not_before")
+
+    def on_FanoutReleased(self, position, fact, _body, _data):
+        whose = fact["message"]
+        self.clear_timers(whose, "not_before")
+        self.begin(position, whose, self.records[whose - 1]["fact"]["MessagePosted"])
+
+    def on_FanoutChanged(self, position, fact, _body, _data):
+        row = self.get("fanouts", fact["message"])
+        self.put("fanouts", fact["message"], {**row, "next": 1})
+        self.follow(fact["message"], {"Change": {"change": position, "part": fact["part"]}})
+
+    def on_MessageChanged(self, position, fact, _body, data):
+        self.change(position, position, fact["part"], fact["places"], fact["echo"], data)
+
+    def on_ChangeTold(self, position, fact, _body, data):
+        whose, change = fact["message"], fact["change"]
+        part = self.records[change - 1]["fact"]["FanoutChanged"]["part"]
+        self.change(position, change, part, fact["places"], False, data)
+        self.put("fanouts", whose, {**self.get("fanouts", whose), "next": fact["next"]})
+        if fact["next"] == 0:
+            self.stop(whose)
+
+    def change(self, position, change, part, places, echo, data):
+        for place in places:
+            conversation, seq = place["conversation"], place["conversation_seq"]
+            row = self.get("changes", conversation, seq) or {"content": None, "status_line": None}
+            name = {"Content": "content", "StatusLine": "status_line"}[part]
+            self.put("changes", conversation, seq, {**row, name: change})
+            row = self.get("conversation_log", conversation, seq)
+            self.put("conversation_log", conversation, seq, {**row, "changed_by": position})
+            self.note(place["receiver"], position, "Changed", seq, data)
+            if echo:
+                self.note(other_of(conversation, place["receiver"]), position, "Changed", seq, data)
 
     def running(self):
         return (self.get("settings", 5) or {"Running": []})["Running"]
 
-    def run(self, position, message, recall):
+    def begin(self, position, whose, message):
+        """Receivers are served from this record on."""
+        row = {**self.get("fanouts", whose), "since": position, "since_time": self.time}
+        self.put("fanouts", whose, row)
+        self.run(whose, message, position, "Deliver")
+
+    def follow(self, whose, errand):
+        """Those who have the message are served something else."""
+        self.stop(whose)
+        since = max(self.get("fanouts", whose)["since"], whose)
+        self.run(whose, self.records[whose - 1]["fact"]["MessagePosted"], since, errand)
+
+    def run(self, whose, message, since, errand):
         running = self.running() + [
             {
-                "message": position,
+                "message": whose,
                 "sender": message["sender"],
                 "kind": message["kind"],
-                "recall": recall,
+                "since": since,
+                "errand": errand,
             }
         ]
-        running.sort(key=lambda one: one["message"])
+        running.sort(key=lambda one: one["since"])
         self.put("settings", 5, {"Running": running})
 
     def stop(self, position):

@@ -35,6 +35,10 @@ CONVERSATION = Choice(
     ("Single", Struct(low=U64, high=U64)),
     ("Notification", Struct(account=U64, receiver=U64)),
 )
+TERMS = Struct(collapse=Option(DIGEST), expires=Option(U64), not_before=Option(U64))
+WITHDRAWAL = Choice(("Recalled", None), ("Superseded", None), ("Expired", None))
+PART = Choice(("Content", None), ("StatusLine", None))
+CHANGED_PLACE = Struct(conversation=CONVERSATION, conversation_seq=U64, receiver=U64)
 MESSAGE_SENT = Struct(
     conversation=CONVERSATION,
     sender=U64,
@@ -45,6 +49,7 @@ MESSAGE_SENT = Struct(
     new_receiver=BOOL,
     key=Option(KEYED),
     digest=DIGEST,
+    terms=Option(TERMS),
 )
 CONVERSATION_KIND = Choice(("Single", None), ("Notification", None))
 AUDIENCE = Choice(
@@ -62,6 +67,7 @@ MESSAGE_POSTED = Struct(
     key=Option(DIGEST),
     digest=DIGEST,
     audience=AUDIENCE,
+    terms=Option(TERMS),
 )
 SETTINGS_OF_CONVERSATION = Struct(pinned=BOOL, receive_option=U8, hidden_at=U64)
 REMOVED_MESSAGE = Struct(
@@ -103,10 +109,10 @@ FACT = Choice(
     ),
     (
         "MessageRecalled",
-        Struct(message=U64, echo=BOOL, places=ListOf(RECALLED_PLACE), next=Option(U64)),
+        Struct(message=U64, why=WITHDRAWAL, echo=BOOL, places=ListOf(RECALLED_PLACE), next=Option(U64)),
     ),
     ("Delivered", Struct(message=U64, receivers=ListOf(U64), next=U64, early=BOOL)),
-    ("FanoutRecalled", Struct(message=U64)),
+    ("FanoutRecalled", Struct(message=U64, why=WITHDRAWAL)),
     ("AudienceBegun", Struct(audience=U64, name=KEYED)),
     ("AudienceFilled", Struct(audience=U64, lines=U32, members=ListOf(U64))),
     ("ReceiversRefused", Struct(audience=U64, count=U32)),
@@ -115,6 +121,10 @@ FACT = Choice(
     ("UserUnregistered", Struct(user=U64, turns=ListOf(U64))),
     ("UserRegisteredAgain", Struct(user=U64, turns=ListOf(U64))),
     ("LogTrimmed", Struct(user=U64, floor=U64)),
+    ("FanoutReleased", Struct(message=U64)),
+    ("MessageChanged", Struct(message=U64, part=PART, echo=BOOL, places=ListOf(CHANGED_PLACE))),
+    ("FanoutChanged", Struct(message=U64, part=PART)),
+    ("ChangeTold", Struct(message=U64, change=U64, places=ListOf(CHANGED_PLACE), next=U64)),
     (
         "Marked",
         Struct(
@@ -174,6 +184,7 @@ BODY = Choice(
     ("Message", MESSAGE),
     ("Audience", Struct(name=TEXT)),
     ("Refused", Struct(ids=ListOf(TEXT))),
+    ("Change", Choice(("Content", TEXT), ("StatusLine", Struct(text=TEXT, color=TEXT)))),
 )
 BODY_OF_FACT = {
     "UserSeen": "User",
@@ -185,6 +196,8 @@ BODY_OF_FACT = {
     "ReceiversRefused": "Refused",
     "UserUpdated": "Profile",
     "UserRegisteredAgain": "Profile",
+    "MessageChanged": "Change",
+    "FanoutChanged": "Change",
 }
 
 # --- Section 7: rows of the views -----------------------------------------------------------------------------------------
@@ -213,7 +226,10 @@ class ConversationKey:
 
 
 KEY_U8, KEY_U32, KEY_U64, KEY_CONVERSATION = Fixed32(1), Fixed32(4), Fixed32(8), ConversationKey()
-RUNNING = Struct(message=U64, sender=U64, kind=CONVERSATION_KIND, recall=BOOL)
+ERRAND = Choice(
+    ("Deliver", None), ("Withdraw", WITHDRAWAL), ("Change", Struct(change=U64, part=PART))
+)
+RUNNING = Struct(message=U64, sender=U64, kind=CONVERSATION_KIND, since=U64, errand=ERRAND)
 SETTINGS = Choice(
     ("Genesis", EPOCH),
     ("Rules", U32),
@@ -234,6 +250,7 @@ USER_LOG = Struct(
         ("Recalled", None),
         ("Removed", None),
         ("Cleared", None),
+        ("Changed", None),
         ("Marked", None),
     ),
     message=Option(U64),
@@ -252,7 +269,16 @@ MEMBERSHIP = Struct(
     receive_option=U8,
     hidden_at=U64,
 )
-FANOUT = Struct(next=U64, delivered=U64, early=U64, cut=Option(U64), recalled=U64)
+FANOUT = Struct(
+    next=U64,
+    delivered=U64,
+    early=U64,
+    cut=Option(U64),
+    recalled=U64,
+    since=U64,
+    since_time=U64,
+    done=BOOL,
+)
 AUDIENCE_ROW = Struct(
     begun=U64, by=U64, name=KEYED, lines=U64, members=U64, refused=U64, complete=Option(U64)
 )
@@ -314,11 +340,24 @@ FAMILIES = {
     "audience_names": (25, True, [KEYED], Struct(audience=U64)),
     "audience_members": (26, True, [KEY_U64, KEY_U64], AT),
     "refused": (27, True, [KEY_U64, KEY_U64], Struct(position=U64, count=U32)),
-    "marks": (28, True, [KEY_U64, KEY_U64], Struct(position=U64, opened=U64, confirmed=Option(U64))),
-    "accounts": (29, True, [KEY_U64], Struct(tracked=BOOL, last=U64)),
-    "status_log": (30, True, [KEY_U64, KEY_U64], STATUS),
+    "timers": (
+        28,
+        True,
+        [KEY_U64, KEY_U64],
+        Struct(position=U64, due=Choice(("Release", None), ("Expire", None))),
+    ),
+    "collapses": (29, True, [KEY_CONVERSATION, DIGEST], Struct(conversation_seq=U64)),
+    "changes": (
+        30,
+        True,
+        [KEY_CONVERSATION, KEY_U64],
+        Struct(content=Option(U64), status_line=Option(U64)),
+    ),
+    "marks": (31, True, [KEY_U64, KEY_U64], Struct(position=U64, opened=U64, confirmed=Option(U64))),
+    "accounts": (32, True, [KEY_U64], Struct(tracked=BOOL, last=U64)),
+    "status_log": (33, True, [KEY_U64, KEY_U64], STATUS),
     "status_times": (
-        31,
+        34,
         True,
         [KEY_U64, KEY_U64, KEY_U8, KEY_U8, KEY_U64],
         Struct(position=U64, time=U64, first=U64),
@@ -345,6 +384,7 @@ SEND = Struct(
     options_off=U16,
     key=Option(KEYED),
     digest=DIGEST,
+    terms=Option(TERMS),
     body=SEALED,
 )
 POST = Struct(
@@ -356,6 +396,7 @@ POST = Struct(
     options_off=U16,
     key=Option(DIGEST),
     digest=DIGEST,
+    terms=Option(TERMS),
     body=SEALED,
 )
 DEED = Choice(
@@ -394,6 +435,9 @@ ASK = Choice(
     ("UpdateProfile", Struct(user=U64, base=Option(U64), profile=SEALED)),
     ("Unregister", Struct(user=U64)),
     ("TrimLog", Struct(user=U64, floor=U64)),
+    ("Expire", Struct(message=U64)),
+    ("Release", Struct(message=U64)),
+    ("Change", Struct(message=U64, receiver=Option(U64), part=PART, body=SEALED)),
     ("Mark", Struct(user=U64, message=U64, mark=MARK)),
     ("Track", Struct(account=REFERENCE, on=BOOL)),
 )
@@ -415,8 +459,8 @@ REFUSAL = Choice(
             "KeyReused UnknownReceiver UnknownUser AlreadyRegistered NothingToErase "
             "AlreadyFounded NotFounded BadRules TooLarge BadBody "
             "UnknownConversation BeyondConversation UnknownMessage BadSetting NamedTwice "
-            "UnknownAudience AudienceState Underway Stale TooManyRunning BeyondLog"
-            "UnknownAudience AudienceState Underway Stale TooManyRunning MessageRecalled"
+            "UnknownAudience AudienceState Underway Stale TooManyRunning BeyondLog "
+            "Expired TooFarAhead Withdrawn"
         ).split()
     )
 )
@@ -432,6 +476,7 @@ OUTCOME = Choice(
     ("Audience", Struct(audience=U64)),
     ("Filled", Struct(lines=U64, members=U64, refused=U64)),
     ("Progress", Struct(next=U64, served=U32)),
+    ("Changed", Struct(position=U64, receivers=U32)),
     ("ReachedPartly", None),
     ("Marked", Struct(confirmed=BOOL)),
 )
