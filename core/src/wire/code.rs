@@ -132,6 +132,10 @@ codes! {
     INTERNAL = 50, false;
     /// The message was recalled.
     MESSAGE_RECALLED = 51, false;
+    /// The time at which the message was to be withdrawn has passed.
+    EXPIRED = 52, false;
+    /// The message was to wait too long, or until after its own end.
+    TOO_FAR_AHEAD = 53, false;
 
     /// A frame is empty, or its payload is not what its kind says. Ends the connection.
     MALFORMED_FRAME = 100, false;

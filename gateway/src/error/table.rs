@@ -186,10 +186,10 @@ table! {
         404, v2 200 802, v3 1004, wire 49, retry 0;
     /// The time at which the message was to be withdrawn has passed.
     Expired: "expired", "The message's time is over already.",
-        422, v2 200 803, v3 1001, wire 60, retry 0;
+        422, v2 200 803, v3 1001, wire 52, retry 0;
     /// The message was to wait too long, or until after its own end.
     TooFarAhead: "too-far-ahead", "The message was to wait longer than 366 days, or until after its own end.",
-        422, v2 200 803, v3 1001, wire 61, retry 0;
+        422, v2 200 803, v3 1001, wire 53, retry 0;
     /// The message was recalled, superseded or has expired. Nobody can open, confirm or change it.
     MessageRecalled: "message-recalled", "The message was recalled, superseded or has expired.",
         409, v2 200 803, v3 1001, wire 51, retry 0;

@@ -9,6 +9,7 @@ mod ops;
 mod status;
 mod support;
 mod tasks;
+mod terms;
 mod tokens;
 mod v1;
 mod v2;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use waybill_core::body::{Body, Message, Profile};
+use waybill_core::body::{Body, Change, Message, Profile, StatusLine};
 use waybill_core::command::{
     Ask, Command, ConversationKind, Deed, Post, Send, To, Unknown, UserRef,
 };
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Mark, Options as MessageOptions, Revoked};
+use waybill_core::fact::{Mark, Options as MessageOptions, Part, Revoked, Terms};
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{
     AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
@@ -108,6 +108,7 @@ impl World {
             position: Position(registered + 4),
         });
         open.many(ann, bob);
+        open.terms();
         open.sent(notify("oa", "ann", 5000));
         let last = open.last();
         open.close();
@@ -293,6 +294,28 @@ impl Open {
             deed: Deed::Read {
                 up_to: ConversationSeq(3),
             },
+        });
+    }
+
+    /// One that waits for its end, and has a collapse key and a change.
+    fn terms(&self) {
+        let sent = self.sent(Send {
+            terms: Some(Terms {
+                collapse: Some([5; 8]),
+                expires: Some(Time(u64::MAX)),
+                not_before: None,
+            }),
+            ..notify("oa", "ann", 6100)
+        });
+        let line = Change::StatusLine(StatusLine {
+            text: "approved".to_owned(),
+            color: String::new(),
+        });
+        self.done(Ask::Change {
+            message: sent.position,
+            receiver: None,
+            part: Part::StatusLine,
+            body: Body::Change(line).seal(Opening([74; 16])),
         });
     }
 

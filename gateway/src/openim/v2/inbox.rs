@@ -9,13 +9,13 @@ use waybill_core::record::Surface;
 use super::directory::{
     Asked, Done, OPERATION_ID, REQUIRED, asked, field, forbidden, quoted, refused, shape,
 };
-use waybill_core::content::NOTICE_TYPE;
 use super::handlers::Outcome;
 use super::reply::Reply;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::Call;
 use crate::openim::go::bind::{Kind, Rule, Shape};
 use crate::service::{Service, Told, View};
+use waybill_core::content::NOTICE_TYPE;
 
 /// Most seqs in one request.
 const SEQS: &[Rule] = &[Rule::Required, Rule::Lte(1_000)];
