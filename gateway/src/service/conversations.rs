@@ -236,11 +236,26 @@ impl Service {
         named: Named<'_>,
         up_to: ConversationSeq,
     ) -> Result<(ConversationSeq, u64), Error> {
+        let deed = Deed::Read { up_to };
+        self.tend_up_to(principal, surface, user, named, deed, up_to)
+            .await
+    }
+
+    /// Reads or clears up to a place: one command stops where it has passed very many removed messages, and the next goes on
+    /// from there.
+    async fn tend_up_to(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+        named: Named<'_>,
+        deed: Deed,
+        aim: ConversationSeq,
+    ) -> Result<(ConversationSeq, u64), Error> {
         loop {
-            let deed = Deed::Read { up_to };
+            let deed = deed.clone();
             match self.tend(principal, surface, user, named, deed).await? {
-                // It stops where it has passed very many removed messages, and goes on from there.
-                Outcome::Read { up_to: read, .. } if read < up_to => {}
+                Outcome::Read { up_to, .. } if up_to < aim => {}
                 Outcome::Read { up_to, unread } => return Ok((up_to, unread)),
                 _ => return Err(Error::of(Kind::Internal)),
             }
@@ -300,7 +315,7 @@ impl Service {
         up_to: ConversationSeq,
     ) -> Result<(), Error> {
         let deed = Deed::Clear { up_to };
-        self.tend(principal, surface, user, named, deed)
+        self.tend_up_to(principal, surface, user, named, deed, up_to)
             .await
             .map(drop)
     }

@@ -254,7 +254,7 @@ async fn paths_and_methods_answer_as_the_original() {
         "/manager/send_msg/",
         "/Manager/send_msg",
         "/v1",
-        "/msg/send_msg",
+        "/msg/sendmsg",
     ] {
         let answer = server.v2(path, "", "{}").await;
         assert_eq!(

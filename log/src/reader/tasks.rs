@@ -147,7 +147,10 @@ impl Reader {
         Ok(Progress {
             delivered: row.delivered,
             receivers: receivers.or(row.done.then_some(row.delivered)),
-            done: row.done || (row.cut.is_some() && row.next.0 == 0),
+            done: match row.cut {
+                Some(_) => row.next.0 == 0,
+                None => row.done,
+            },
             recalled: row.cut.is_some(),
             told: row.recalled,
         })
