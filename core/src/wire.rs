@@ -16,8 +16,8 @@ mod send;
 
 pub use code::{CODES, Code, CodeInfo};
 pub use entry::{
-    CLEARED, Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, READ, RECALLED, REMOVED,
-    SETTINGS, Settings,
+    CHANGED, CLEARED, Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, READ, RECALLED,
+    REMOVED, SETTINGS, Settings,
 };
 pub use frame::{Frame, FrameError, FrameReader, HEADER_BYTES, write};
 pub use frames::{ClientFrame, ServerFrame};

@@ -269,6 +269,8 @@ fn print(args: &Pull, raw: &str, entry: &Value) -> Result<Reader, Failure> {
             Some(4) => "recalled",
             Some(5) => "deleted",
             Some(6) => "deleted up to",
+            Some(7) => "opened or confirmed",
+            Some(8) => "changed",
             _ => "something else",
         };
         return print_line(format_args!(

@@ -23,6 +23,8 @@ pub const REMOVED: u8 = 5;
 pub const CLEARED: u8 = 6;
 /// The log's owner has opened or confirmed a message.
 pub const MARKED: u8 = 7;
+/// A message was changed.
+pub const CHANGED: u8 = 8;
 
 /// One entry. A device stores entries of kinds that it does not know as they are, and moves its cursor past them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ impl Entry {
     /// # Errors
     /// When the payload is malformed.
     pub fn as_note(&self) -> Result<Option<NoteEntry>, CodecError> {
-        if (READ..=MARKED).contains(&self.kind) {
+        if (READ..=CHANGED).contains(&self.kind) {
             codec::decode(&self.payload).map(Some)
         } else {
             Ok(None)
