@@ -1,4 +1,4 @@
-//! The third part of the fixed commands: what becomes of messages.
+//! The fourth part of the fixed commands: what becomes of messages.
 
 use waybill_core::command::{Ask, ConversationKind, Deed};
 use waybill_core::fact::Mark;

@@ -1,4 +1,4 @@
-//! The fourth part of the fixed commands: messages with terms, and changes of messages.
+//! The fifth part of the fixed commands: messages with terms, and changes of messages.
 
 use waybill_core::body::{Body, Change, Message, StatusLine};
 use waybill_core::command::{Ask, ConversationKind, Post, Send, To};
