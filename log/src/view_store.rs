@@ -165,23 +165,40 @@ impl ViewStore {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Value)>, StateError> {
-        let mut rows = self.views.range(family, from, to, limit)?;
-        if self.hot.has(family) {
-            rows.retain_mut(|(key, value)| {
-                let Some(key) = Key::from_slice(key) else {
-                    return true;
-                };
-                match self.hot.get(family, &key) {
-                    Hit::Deleted => false,
-                    Hit::Row(changed) => {
-                        *value = changed;
-                        true
-                    }
-                    Hit::Miss(_) => true,
-                }
-            });
+        if !self.hot.has(family) {
+            return Ok(self.views.range(family, from, to, limit)?);
         }
-        Ok(rows)
+        let mut rows = Vec::new();
+        let mut from = from.to_vec();
+        loop {
+            let wanted = limit - rows.len();
+            let found = self.views.range(family, &from, to, wanted)?;
+            let last = found.last().filter(|_| found.len() == wanted);
+            let last = last.map(|(key, _)| key.clone());
+            rows.extend(
+                found
+                    .into_iter()
+                    .filter_map(|row| self.current(family, row)),
+            );
+            // Rows that the next flush deletes are not there any more: others follow in their place.
+            match last {
+                Some(last) if rows.len() < limit => {
+                    from = last;
+                    from.push(0);
+                }
+                _ => return Ok(rows),
+            }
+        }
+    }
+
+    /// A row of the database as it is now; `None` when it was deleted since.
+    fn current(&self, family: Family, (key, value): (Vec<u8>, Value)) -> Option<(Vec<u8>, Value)> {
+        let hit = Key::from_slice(&key).map(|key| self.hot.get(family, &key));
+        match hit {
+            Some(Hit::Deleted) => None,
+            Some(Hit::Row(changed)) => Some((key, changed)),
+            Some(Hit::Miss(_)) | None => Some((key, value)),
+        }
     }
 }
 
