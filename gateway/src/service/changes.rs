@@ -2,12 +2,13 @@
 
 use waybill_core::body::{Body, Change, StatusLine};
 use waybill_core::command::Ask;
+use waybill_core::content::Meaning;
 use waybill_core::fact::{Fact, Part};
 use waybill_core::id::{Opening, Position, UserNo};
 use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 
-use super::Service;
+use super::{Service, check_text};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
@@ -128,12 +129,12 @@ impl Service {
 }
 
 fn check_line(line: &StatusLine) -> Result<(), Error> {
-    let text = &line.text;
-    if text.len() > MAX_STATUS_LINE_BYTES || text.chars().any(char::is_control) {
-        let detail =
-            format!("it has at most {MAX_STATUS_LINE_BYTES} bytes and no control characters");
-        return Err(Error::at(Kind::InvalidField, "/statusLine/text", detail));
-    }
+    check_text(
+        "/statusLine/text",
+        &line.text,
+        MAX_STATUS_LINE_BYTES,
+        Meaning::Name,
+    )?;
     let digits = line.color.strip_prefix('#').unwrap_or("");
     let is_color = digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !line.color.is_empty() && !is_color {
