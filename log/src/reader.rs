@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
-use waybill_core::body::{self, Body, Message, Profile};
-use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, UserNo};
+use waybill_core::body::{self, Body, Change, Message, Profile};
+use waybill_core::fact::Fact;
+use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{
@@ -40,7 +41,7 @@ pub const PAGE_ENTRIES: usize = 1000;
 /// Entries fetched at a time: what is fetched and then does not fit the page stays small.
 const FETCH_ENTRIES: usize = 64;
 
-/// Most messages that a look-up by key gives: one sender may use one key in many conversations.
+/// Messages that a look-up by key gives at a time: one sender may use one key in very many conversations.
 pub const FOUND_BY_KEY: usize = 100;
 
 /// A view of everything durable. Cheap to clone.
@@ -67,8 +68,10 @@ pub struct Entry {
     pub row: UserLogRow,
     /// The message's record.
     pub record: Record,
-    /// The message; `None` when it was erased.
+    /// The message; `None` when it was erased, or the entry is of something else.
     pub message: Option<Message>,
+    /// Of a message that was changed: when, and to what; no change when that was erased.
+    pub change: Option<(Time, Option<Change>)>,
 }
 
 /// What a pull gives.
@@ -342,15 +345,46 @@ impl Reader {
                 .collect();
             let stored = self.stored(&positions)?;
             for (((_, row), stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
-                bytes += stored.record.as_ref().map_or(0, Vec::len)
-                    + stored.body.as_ref().map_or(0, Vec::len);
+                let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;
+                bytes += stored.bytes() + told_bytes;
                 if bytes > PAGE_BYTES && !entries.is_empty() {
                     return Ok(entries);
                 }
-                entries.push(entry(Seq(seq), *row, &stored)?);
+                entries.push(entry);
             }
         }
         Ok(entries)
+    }
+
+    /// An entry, and the bytes of what it tells besides what is stored at its own place.
+    fn entry(
+        &self,
+        seq: Seq,
+        row: UserLogRow,
+        stored: &Stored,
+    ) -> Result<(Entry, usize), StateError> {
+        let record = decode_record(row.message_position(), stored)?;
+        let body = decode_body(stored)?;
+        let (mut message, mut change, mut bytes) = (None, None, 0);
+        match (&record.fact, body) {
+            (Fact::MessageChanged { .. }, body) => change = Some((record.time, change_in(body))),
+            (Fact::ChangeTold { change: made, .. }, _) => {
+                let stored = self.one(*made)?;
+                bytes = stored.bytes();
+                let time = decode_record(*made, &stored)?.time;
+                change = Some((time, change_in(decode_body(&stored)?)));
+            }
+            (_, Some(Body::Message(said))) => message = Some(said),
+            _ => {}
+        }
+        let entry = Entry {
+            seq,
+            row,
+            record,
+            message,
+            change,
+        };
+        Ok((entry, bytes))
     }
 
     /// One record with its body; `None` when the position is not durable.
@@ -361,9 +395,7 @@ impl Reader {
         if position.0 == 0 || position > self.durable() {
             return Ok(None);
         }
-        let Some(stored) = self.stored(&[position])?.pop() else {
-            return Ok(None);
-        };
+        let stored = self.one(position)?;
         let record = decode_record(position, &stored)?;
         let body = decode_body(&stored)?;
         let erased = body.is_none() && self.shared.store.row::<ErasedRow>(position)?.is_some();
@@ -374,21 +406,32 @@ impl Reader {
         }))
     }
 
-    /// The messages whose dedup keys begin with these bytes: those of one sender and key, in whatever conversation. At most
-    /// [`FOUND_BY_KEY`].
+    /// The messages whose dedup keys begin with these bytes: those of one sender and key, in whatever conversation; a message
+    /// to several once for each of its receivers. At most [`FOUND_BY_KEY`], from the key `from` on, and with which to go on.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn find(&self, dedup_prefix: [u8; 8]) -> Result<Vec<Position>, StateError> {
-        let (mut from, mut to) = ([0; 16], [0xff; 16]);
-        from[..8].copy_from_slice(&dedup_prefix);
-        to[..8].copy_from_slice(&dedup_prefix);
+    pub fn find(
+        &self,
+        dedup_prefix: [u8; 8],
+        from: Option<KeyedHash>,
+    ) -> Result<(Vec<Position>, Option<KeyedHash>), StateError> {
+        let (mut first, mut end) = ([0; 16], [0xff; 16]);
+        first[..8].copy_from_slice(&dedup_prefix);
+        end[..8].copy_from_slice(&dedup_prefix);
         // The last possible key is left out; nothing but chance makes one.
-        let rows =
-            self.shared
-                .store
-                .range::<DedupRow>(&KeyedHash(from), &KeyedHash(to), FOUND_BY_KEY)?;
-        Ok(rows.into_iter().map(|(_, row)| row.position).collect())
+        let (from, end) = (from.unwrap_or(KeyedHash(first)), KeyedHash(end));
+        let store = &self.shared.store;
+        let rows = store.range::<DedupRow>(&from, &end, FOUND_BY_KEY)?;
+        let last = rows.last().filter(|_| rows.len() == FOUND_BY_KEY);
+        let next = last.and_then(|(key, _)| {
+            let last = u128::from_be_bytes(key.as_slice().try_into().ok()?);
+            Some(KeyedHash(last.checked_add(1)?.to_be_bytes()))
+        });
+        Ok((
+            rows.into_iter().map(|(_, row)| row.position).collect(),
+            next,
+        ))
     }
 
     /// The place of the message at `position` in a user's log.
@@ -405,6 +448,10 @@ impl Reader {
             Some(delivering) => waybill_core::rules::find_user_entry(store, user, delivering),
             None => Ok(None),
         }
+    }
+
+    fn one(&self, position: Position) -> Result<Arc<Stored>, StateError> {
+        Ok(self.stored(&[position])?.pop().unwrap_or_default())
     }
 
     /// From the ring where it has them, else from the ledger.
@@ -426,18 +473,11 @@ impl Reader {
     }
 }
 
-fn entry(seq: Seq, row: UserLogRow, stored: &Stored) -> Result<Entry, StateError> {
-    let record = decode_record(row.message_position(), stored)?;
-    let message = match decode_body(stored)? {
-        Some(Body::Message(message)) => Some(message),
+fn change_in(body: Option<Body>) -> Option<Change> {
+    match body {
+        Some(Body::Change(change)) => Some(change),
         _ => None,
-    };
-    Ok(Entry {
-        seq,
-        row,
-        record,
-        message,
-    })
+    }
 }
 
 fn decode_record(position: Position, stored: &Stored) -> Result<Record, StateError> {

@@ -18,6 +18,14 @@ pub struct Stored {
     pub body: Option<Vec<u8>>,
 }
 
+impl Stored {
+    /// Bytes of both.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.record.as_ref().map_or(0, Vec::len) + self.body.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// Whether a batch must be on disk when [`Ledger::append`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

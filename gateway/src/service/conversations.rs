@@ -399,19 +399,14 @@ impl Service {
         told: Told,
         names: &mut Names,
     ) -> Result<HistoryView, StateError> {
-        let reader = &self.0.reader;
-        let by = told.row.recalled_by;
-        let withdrawn = by.map(|by| reader.withdrawal(by)).transpose()?;
-        let message = told.message.filter(|_| withdrawn.is_none());
-        let time = reader.shown_time(&told.record, told.row.ahead_ms)?;
-        let (conversation, mut said) = self.told(owner, told.record, message, names)?;
-        if withdrawn.is_none() && told.row.changed_by.is_some() {
-            said.change(reader.changes(conversation, told.conversation_seq)?);
-        }
+        let message = told.message.filter(|_| told.withdrawn.is_none());
+        let time = self.0.reader.shown_time(&told.record, told.row.ahead_ms)?;
+        let (_, mut said) = self.told(owner, told.record, message, names)?;
+        said.change(told.changed);
         Ok(HistoryView {
             conversation_seq: told.conversation_seq,
             time,
-            withdrawn,
+            withdrawn: told.withdrawn,
             told: said,
         })
     }

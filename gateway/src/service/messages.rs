@@ -2,7 +2,7 @@
 
 use waybill_core::body::{Body, Message, StatusLine};
 use waybill_core::fact::{Fact, Options};
-use waybill_core::id::{Position, Seq, Time, UserNo};
+use waybill_core::id::{KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::message_id::TASK_ORDINAL;
 use waybill_core::outcome::StateError;
 use waybill_log::Opened;
@@ -69,7 +69,8 @@ impl Service {
             .ok_or_else(|| Error::of(Kind::UnknownMessage))
     }
 
-    /// The messages that `sender` sent with this key: one for each conversation it was used in, the oldest first.
+    /// The messages that `sender` sent with this key: one for each conversation it was used in, the oldest first. Of very many,
+    /// some.
     ///
     /// # Errors
     /// When the caller may not ask for this sender, or the log cannot be read.
@@ -84,81 +85,53 @@ impl Service {
         } else {
             sender
         };
-        check("sender", sender)?;
-        check("clientMsgID", key)?;
-        if !principal.may_act_for(sender) {
-            return Err(Error::at(
-                Kind::Forbidden,
-                "sender",
-                "this is another user's",
-            ));
-        }
-        let (principal, sender, key) = (principal.clone(), sender.to_owned(), key.to_owned());
+        may_ask(principal, ("sender", sender), ("clientMsgID", key))?;
+        let (found, _) = self.keyed(sender, key, None).await?;
+        let principal = principal.clone();
         self.read(move |this| {
-            let positions = this.keyed(&sender, &key)?;
+            let looked = found.into_iter().map(|at| this.look(&principal, at, None));
+            looked.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    /// The positions of what `sender` sent with this key, the oldest first: some of them, from the dedup key `from` on, and with
+    /// which to go on. A message to several may be among the next ones again.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(super) async fn keyed(
+        &self,
+        sender: &str,
+        key: &str,
+        from: Option<KeyedHash>,
+    ) -> Result<(Vec<Position>, Option<KeyedHash>), Error> {
+        let prefix = self.0.hash_key.dedup_prefix(sender, key);
+        let sender = self.user_hash(sender);
+        self.read(move |this| {
+            let (mut positions, next) = this.0.reader.find(prefix, from)?;
+            positions.sort_unstable();
+            positions.dedup();
+            let own = this.0.reader.user_no(sender)?;
             let mut found = Vec::with_capacity(positions.len());
             for position in positions {
                 // Half of the hash is compared; the other half is the sender's own.
-                if let Some(view) = this.look(&principal, position, None)?
-                    && view.sender == sender
-                {
-                    found.push(view);
+                if own.is_some() && this.sender_of(position)? == own {
+                    found.push(position);
                 }
             }
-            Ok(found)
+            Ok((found, next))
         })
         .await
     }
 
-    /// The positions of what `sender` sent with this key, the oldest first.
-    pub(super) async fn positions_of(
-        &self,
-        principal: &Principal,
-        sender: &str,
-        key: &str,
-    ) -> Result<Vec<Position>, Error> {
-        check("/sender", sender)?;
-        check("/clientMsgID", key)?;
-        if !principal.may_act_for(sender) {
-            return Err(Error::at(
-                Kind::Forbidden,
-                "/sender",
-                "this is another user's",
-            ));
-        }
-        let (sender, key) = (sender.to_owned(), key.to_owned());
-        self.read(move |this| {
-            let own = this.number_of(&sender)?;
-            let mut positions = this.keyed(&sender, &key)?;
-            // Half of the hash is compared; the other half is the sender's own.
-            let mut all = Vec::with_capacity(positions.len());
-            for position in positions.drain(..) {
-                let opened = this.0.reader.open(position)?;
-                let of = opened.map(|opened| match opened.record.fact {
-                    Fact::MessageSent(sent) => sent.sender,
-                    Fact::MessagePosted(posted) => posted.sender,
-                    _ => UserNo(0),
-                });
-                if own.is_some() && of == own {
-                    all.push(position);
-                }
-            }
-            Ok(all)
-        })
-        .await
-    }
-
-    /// The positions that the dedup rows of one sender and key name: a message to several has one for each of its receivers.
-    fn keyed(&self, sender: &str, key: &str) -> Result<Vec<Position>, StateError> {
-        let prefix = self.0.hash_key.dedup_prefix(sender, key);
-        let mut positions = self.0.reader.find(prefix)?;
-        positions.sort_unstable();
-        positions.dedup();
-        Ok(positions)
-    }
-
-    fn number_of(&self, user: &str) -> Result<Option<UserNo>, StateError> {
-        self.0.reader.user_no(self.user_hash(user))
+    fn sender_of(&self, position: Position) -> Result<Option<UserNo>, StateError> {
+        let opened = self.0.reader.open(position)?;
+        Ok(opened.and_then(|opened| match opened.record.fact {
+            Fact::MessageSent(sent) => Some(sent.sender),
+            Fact::MessagePosted(posted) => Some(posted.sender),
+            _ => None,
+        }))
     }
 
     /// The message at a position, as `receiver` has it if it went to several.
@@ -219,5 +192,21 @@ impl Service {
             edited: told.edited,
             status_line: told.status_line,
         }))
+    }
+}
+
+/// Checks that a caller may ask what this sender sent with this key; each comes with where it stands in the request.
+pub(super) fn may_ask(
+    principal: &Principal,
+    (sender_at, sender): (&'static str, &str),
+    (key_at, key): (&'static str, &str),
+) -> Result<(), Error> {
+    check(sender_at, sender)?;
+    check(key_at, key)?;
+    if principal.may_act_for(sender) {
+        Ok(())
+    } else {
+        let text = "this is another user's";
+        Err(Error::at(Kind::Forbidden, sender_at, text))
     }
 }

@@ -275,6 +275,7 @@ impl Service {
             row,
             record,
             message,
+            change,
         } = entry;
         let time = self.0.reader.shown_time(&record, row.ahead_ms)?;
         let (conversation, told) = match row.kind {
@@ -284,7 +285,7 @@ impl Service {
             }
             _ => {
                 let (conversation, note) = self.note(owner, &record, names)?;
-                (conversation, Told::Note(note))
+                (conversation, Told::Note(Note { change, ..note }))
             }
         };
         Ok(View {
@@ -380,19 +381,14 @@ impl Service {
             Fact::MessageChanged {
                 message, places, ..
             } => {
-                note.change = self.0.reader.change(Some(record.position))?;
                 let by = record.by;
                 let place = changed_place(places, owner, record.position)?;
                 note.server_msg_id = Some(self.recalled(*message, place.receiver)?.0);
                 (place.conversation, by)
             }
             Fact::ChangeTold {
-                message,
-                change,
-                places,
-                ..
+                message, places, ..
             } => {
-                note.change = self.0.reader.change(Some(*change))?;
                 let place = changed_place(places, owner, record.position)?;
                 let (id, sender) = self.recalled(*message, place.receiver)?;
                 note.server_msg_id = Some(id);

@@ -9,6 +9,7 @@ use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_log::reader::Progress;
 
+use super::messages::may_ask;
 use super::pull::Names;
 use super::status::{Filter, Wanted};
 use super::{Outgoing, Service, StandingView, check, unreadable};
@@ -208,17 +209,14 @@ impl Service {
         }
     }
 
-    /// Whether a long list was taken before with this key: then its receivers must not be taken in once more. The writer looks
-    /// at the key first, and no audience has the number 0.
+    /// What the writer says to a long list whatever its receivers are: that it was taken before with this key, or that it is
+    /// refused. Then its receivers must not be taken in. The writer looks at the audience last, and none has the number 0.
     async fn taken_before(
         &self,
         principal: &Principal,
         surface: Surface,
         post: &Post,
     ) -> Result<Option<TaskTaken>, Error> {
-        if post.key.is_none() {
-            return Ok(None);
-        }
         let post = Post {
             to: To::Audience(AudienceNo(0)),
             ..post.clone()
@@ -441,7 +439,7 @@ impl Service {
     /// Recalls what `sender` sent with this key, from everybody who has it. Says from how many it was taken back at once.
     ///
     /// # Errors
-    /// As [`Service::find`]; and when there is nothing of the kind.
+    /// As [`Service::find`]; and when there is nothing of the kind. What was recalled until then stays so: asked again, it goes on.
     pub async fn recall_by_key(
         &self,
         principal: &Principal,
@@ -449,16 +447,23 @@ impl Service {
         sender: &str,
         key: &str,
     ) -> Result<u32, Error> {
-        let found = self.positions_of(principal, sender, key).await?;
-        if found.is_empty() {
+        may_ask(principal, ("/sender", sender), ("/clientMsgID", key))?;
+        let (mut found, mut next) = self.keyed(sender, key, None).await?;
+        if found.is_empty() && next.is_none() {
             return Err(Error::of(Kind::UnknownMessage));
         }
         let mut recalled = 0_u32;
-        for position in found {
-            let receivers = self.recall_at(principal, surface, position, None).await?;
-            recalled = recalled.saturating_add(receivers);
+        loop {
+            for position in found {
+                // Of one that was recalled already, nobody has it any more.
+                let receivers = self.recall_at(principal, surface, position, None).await?;
+                recalled = recalled.saturating_add(receivers);
+            }
+            if next.is_none() {
+                return Ok(recalled);
+            }
+            (found, next) = self.keyed(sender, key, next).await?;
         }
-        Ok(recalled)
     }
 
     /// The message of a task that this caller may change or recall: business systems may.

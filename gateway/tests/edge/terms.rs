@@ -50,7 +50,9 @@ async fn send(server: &Running, user: &str, text: &str, more: &Value) -> String 
 }
 
 async fn history(server: &Running, user: &str) -> Vec<Value> {
-    let path = format!("/v1/users/{user}/conversations/notification:openIM123456/messages?after=0");
+    let path = format!(
+        "/v1/users/{user}/conversations/notification:openIM123456/messages?after=0&limit=1000"
+    );
     let page = good(server, "GET", &path, &Value::Null).await;
     page["messages"].as_array().unwrap().clone()
 }
@@ -198,6 +200,8 @@ async fn a_message_is_changed_for_one_receiver_or_for_all() {
         json!({ "statusLine": { "text": "x", "color": "green" } }),
         json!({ "statusLine": { "text": "a\u{7}" } }),
         json!({ "statusLine": { "text": "x".repeat(257) } }),
+        json!({ "statusLine": { "text": "a\u{202e}b" } }),
+        json!({ "content": notice("a") , "statusLine": { "text": "" , "colour": "" } }),
         json!({ "content": [] }),
     ] {
         let answer = ask(&server, "PATCH", &path, &wrong).await;
@@ -254,4 +258,113 @@ async fn a_message_is_recalled_by_its_key() {
         .v1("POST", "/v1/messages/recall", &token, &other)
         .await;
     assert_eq!(answer.status, 403, "{}", answer.text());
+}
+
+/// More than are looked for at a time, and all met before the views are flushed.
+#[tokio::test]
+async fn however_many_expire_each_is_met() {
+    let (_data, server) = start().await;
+    let at = now() + 1_000;
+    for number in 0..150 {
+        let more = json!({ "expireAt": at + number });
+        send(&server, "u1", &format!("notice {number}"), &more).await;
+    }
+    until(&server, "u1", |told| {
+        told.len() == 150 && told.iter().all(|message| message["recalled"] == true)
+    })
+    .await;
+    assert_eq!(unread(&server, "u1").await, 0);
+}
+
+#[tokio::test]
+async fn a_key_used_for_very_many_recalls_them_all() {
+    let (_data, server) = start().await;
+    let key = json!({ "clientMsgID": "k1" });
+    for number in 0..130 {
+        send(&server, &format!("u{number}"), "one", &key).await;
+    }
+    let recalled = good(&server, "POST", "/v1/messages/recall", &key).await;
+    assert_eq!(recalled["recalled"], 130);
+}
+
+/// What messages say now is more than a page may hold; no page does.
+#[tokio::test]
+async fn pages_are_bounded_by_what_messages_say_now() {
+    let (_data, server) = start().await;
+    good(&server, "PUT", "/v1/audiences/one", &json!("u1")).await;
+    let long = "x".repeat(60_000);
+    for number in 0..12 {
+        let body = json!({
+            "to": { "audience": "one" }, "contentType": 1400, "content": notice(&number.to_string())
+        });
+        let task = good(&server, "POST", "/v1/tasks", &body).await["task"].clone();
+        let task = format!("/v1/tasks/{}", task.as_str().unwrap());
+        let content = json!({ "content": notice(&long) });
+        for _ in 0..500 {
+            if ask(&server, "PATCH", &task, &content).await.status == 200 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    // Whole pages of what is 720 kB by now, in no more than 512 KiB each.
+    let (mut after, mut changes, mut pages) = (0, 0, 0);
+    for _ in 0..200 {
+        let path = format!("/v1/users/u1/log?after={after}&limit=1000&wait=1");
+        let answer = ask(&server, "GET", &path, &Value::Null).await;
+        assert!(
+            answer.text().len() < 600_000,
+            "{} bytes",
+            answer.text().len()
+        );
+        let page = answer.json();
+        let entries = page["entries"].as_array().unwrap();
+        changes += entries.iter().filter(|entry| entry["kind"] == 8).count();
+        pages += 1;
+        after = entries
+            .last()
+            .map_or(after, |last| last["seq"].as_u64().unwrap());
+        if changes == 12 {
+            break;
+        }
+    }
+    assert_eq!(changes, 12);
+    let first = good(
+        &server,
+        "GET",
+        "/v1/users/u1/log?after=0&limit=1000",
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(first["more"], true);
+    assert!(pages > 1);
+    let path = "/v1/users/u1/conversations/notification:openIM123456/messages?after=0&limit=100";
+    let first = ask(&server, "GET", path, &Value::Null).await;
+    assert!(first.text().len() < 600_000, "{} bytes", first.text().len());
+    let next = first.json()["next"].as_u64().unwrap();
+    let rest = good(
+        &server,
+        "GET",
+        &path.replace("after=0", &format!("after={next}")),
+        &Value::Null,
+    )
+    .await;
+    let count = |page: &Value| page["messages"].as_array().unwrap().len();
+    assert_eq!(count(&first.json()) + count(&rest), 12);
+}
+
+#[tokio::test]
+async fn a_long_list_whose_terms_are_refused_takes_nobody_in() {
+    let (_data, server) = start().await;
+    let users: Vec<_> = (0..600).map(|number| format!("u{number}")).collect();
+    let body = json!({
+        "to": { "users": users }, "contentType": 1400, "content": notice("a"),
+        "expireAt": now() - 1_000,
+    });
+    assert_eq!(
+        refused(&server, "POST", "/v1/tasks", &body).await,
+        "expired"
+    );
+    let known = ask(&server, "GET", "/v1/users/u0/log?after=0", &Value::Null).await;
+    assert_eq!(known.status, 404, "{}", known.text());
 }

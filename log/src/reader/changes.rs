@@ -1,6 +1,6 @@
 //! Reading what happened to messages after they were sent: changes, withdrawals, and what is due at a time.
 
-use waybill_core::body::{Body, Change, StatusLine};
+use waybill_core::body::{Change, StatusLine};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Fact, Withdrawal};
 use waybill_core::id::{ConversationSeq, Position, Time};
@@ -8,7 +8,7 @@ use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{ChangesRow, FanoutRow, Key, Scan, StateExt, TimerKind, TimerRow};
 
-use super::Reader;
+use super::{Opened, Reader, change_in};
 
 /// What a message says now, where that is not what was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,15 @@ pub struct Changed {
     pub content: Option<(Time, Option<String>)>,
     /// The business status line shown with it.
     pub status_line: Option<StatusLine>,
+}
+
+impl Changed {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        let text = self.content.as_ref().and_then(|(_, text)| text.as_ref());
+        let line = self.status_line.as_ref();
+        text.map_or(0, String::len) + line.map_or(0, |line| line.text.len() + line.color.len())
+    }
 }
 
 /// Something that is to happen to a message at a time.
@@ -57,28 +66,17 @@ impl Reader {
     }
 
     /// The change that the record at a position made, with its time; no change when its body was erased.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn change(
+    fn change(
         &self,
         position: Option<Position>,
     ) -> Result<Option<(Time, Option<Change>)>, StateError> {
         let opened = position.map(|position| self.open(position)).transpose()?;
-        Ok(opened.flatten().map(|opened| {
-            let change = match opened.body {
-                Some(Body::Change(change)) => Some(change),
-                _ => None,
-            };
-            (opened.record.time, change)
-        }))
+        let made = |opened: Opened| (opened.record.time, change_in(opened.body));
+        Ok(opened.flatten().map(made))
     }
 
     /// Why the record at a position withdrew a message.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn withdrawal(&self, position: Position) -> Result<Withdrawal, StateError> {
+    pub(super) fn withdrawal(&self, position: Position) -> Result<Withdrawal, StateError> {
         match self.open(position)?.map(|opened| opened.record.fact) {
             Some(Fact::MessageRecalled { why, .. }) => Ok(why),
             _ => Err(StateError::Impossible {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use waybill_core::body::{Body, Message};
 use waybill_core::conversation::Conversation;
+use waybill_core::fact::Withdrawal;
 use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
@@ -14,7 +15,8 @@ use waybill_core::state::{
     UserConversationRow,
 };
 
-use super::{PAGE_BYTES, Reader, decode_body, decode_record};
+use super::{Changed, PAGE_BYTES, Reader, decode_body, decode_record};
+use crate::store::Stored;
 
 /// Most conversations of a page of the list.
 pub const LIST_ENTRIES: usize = 1000;
@@ -97,8 +99,12 @@ pub struct Told {
     pub row: ConversationLogRow,
     /// The message's record.
     pub record: Record,
-    /// The message; `None` when it was erased.
+    /// The message as it was sent; `None` when it was erased.
     pub message: Option<Message>,
+    /// What it says now.
+    pub changed: Changed,
+    /// Why nobody has it any more.
+    pub withdrawn: Option<Withdrawal>,
 }
 
 /// Which way a page of a conversation goes.
@@ -287,24 +293,15 @@ impl Reader {
                 .collect();
             for ((conversation_seq, row), stored) in found.into_iter().zip(self.stored(&positions)?)
             {
-                bytes += stored.record.as_ref().map_or(0, Vec::len)
-                    + stored.body.as_ref().map_or(0, Vec::len);
+                let told = self.told(listed.conversation, conversation_seq, row, &stored)?;
+                bytes += stored.bytes() + told.changed.bytes();
                 let full = history.messages.len() == limit
                     || (bytes > PAGE_BYTES && !history.messages.is_empty());
                 if full {
                     history.next = history.messages.last().map(|told| told.conversation_seq);
                     return Ok(history);
                 }
-                let message = match decode_body(&stored)? {
-                    Some(Body::Message(message)) => Some(message),
-                    _ => None,
-                };
-                history.messages.push(Told {
-                    conversation_seq,
-                    row,
-                    record: decode_record(row.message_position(), &stored)?,
-                    message,
-                });
+                history.messages.push(told);
             }
             if looked_at >= HISTORY_ROWS as u64 {
                 history.next = walk.reached();
@@ -312,6 +309,33 @@ impl Reader {
             }
         }
         Ok(history)
+    }
+
+    /// A message of a conversation, with what became of it.
+    fn told(
+        &self,
+        conversation: Conversation,
+        conversation_seq: ConversationSeq,
+        row: ConversationLogRow,
+        stored: &Stored,
+    ) -> Result<Told, StateError> {
+        let message = match decode_body(stored)? {
+            Some(Body::Message(message)) => Some(message),
+            _ => None,
+        };
+        let withdrawn = row.recalled_by.map(|by| self.withdrawal(by)).transpose()?;
+        let changed = match row.changed_by {
+            Some(_) if withdrawn.is_none() => self.changes(conversation, conversation_seq)?,
+            _ => Changed::default(),
+        };
+        Ok(Told {
+            conversation_seq,
+            row,
+            record: decode_record(row.message_position(), stored)?,
+            message,
+            changed,
+            withdrawn,
+        })
     }
 
     /// The messages of a stretch that the user has not deleted.
