@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -19,6 +18,7 @@ use crate::error::{Error, Kind, ProblemOptions};
 use crate::http::listener::Handler;
 use crate::http::respond::{self, Body};
 use crate::random;
+use crate::service::now;
 use crate::telemetry::metrics::{MEDIA_TYPE, Metrics};
 
 /// Most copies that may lie in the data directory; whoever asked for one removes it.
@@ -161,10 +161,7 @@ fn take_snapshot(
         );
         return Err(Error::new(Kind::Busy, text));
     }
-    let millis = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
-    let name = format!("{millis}-{}", hex::encode(random::bytes::<4>()?));
+    let name = format!("{}-{}", now().0, hex::encode(random::bytes::<4>()?));
     let path = directory.join(name);
     let position = control
         .snapshot(path.clone())

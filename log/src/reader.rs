@@ -24,8 +24,8 @@ use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{
-    DedupRow, DeviceRow, DevicesRow, ErasedRow, ProfileRow, RegistrationRow, StateExt, TokenCutRow,
-    TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, ProfileRow, RegistrationRow, Scan, StateExt,
+    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
 };
 
 use crate::store::Stored;
@@ -194,15 +194,12 @@ impl Reader {
         let rows = self
             .shared
             .store
-            .range::<RegistrationRow>(&from, &end, limit)?;
-        let number = |key: &[u8]| {
-            key.last_chunk()
-                .map(|last| UserNo(u64::from_be_bytes(*last)))
-        };
+            .rows::<RegistrationRow>(&from, &end, limit)?;
+        let number = |(key, _): &(Key, RegistrationRow)| UserNo(key.last_number());
         let last = rows.last().filter(|_| rows.len() >= limit);
-        let next = last.and_then(|(key, _)| number(key)?.checked_next());
+        let next = last.and_then(|last| number(last).checked_next());
         let stand = rows.iter().filter(|(_, row)| row.stands());
-        Ok((stand.filter_map(|(key, _)| number(key)).collect(), next))
+        Ok((stand.map(number).collect(), next))
     }
 
     /// The profile of a user, and the record that it is from.
@@ -218,11 +215,7 @@ impl Reader {
     /// # Errors
     /// When the store fails.
     pub fn profile(&self, user: UserNo) -> Result<Option<Profile>, StateError> {
-        Ok(self
-            .shared
-            .store
-            .row::<ProfileRow>(user)?
-            .map(|row| row.profile))
+        Ok(self.profile_row(user)?.map(|row| row.profile))
     }
 
     /// The devices of a user, and how far each has reached.

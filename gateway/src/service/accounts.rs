@@ -81,19 +81,13 @@ impl Service {
         registration: Registration<'_>,
     ) -> Result<(), Error> {
         let user = self.user_ref("/userID", registration.user)?;
-        let texts = [
-            ("/nickname", registration.nickname, Meaning::Name),
-            ("/faceURL", registration.face_url, Meaning::Link),
-        ];
-        for (pointer, text, meaning) in texts {
-            check_text(pointer, text, MAX_TEXT_BYTES, meaning)?;
-        }
-        let profile = Body::Profile(Profile {
+        let profile = Profile {
             nickname: registration.nickname.to_owned(),
             face_url: registration.face_url.to_owned(),
             rest: registration.rest.to_owned(),
-        })
-        .seal(Opening(random::bytes()?));
+        };
+        check_profile(&profile)?;
+        let profile = Body::Profile(profile).seal(Opening(random::bytes()?));
         self.ask(by, surface, Ask::Register { user, profile })
             .await
             .map(|_| ())
@@ -241,4 +235,16 @@ impl Service {
             span: reader.span(principal.number).map_err(unreadable)?,
         })
     }
+}
+
+/// Checks the texts of a profile: those that are shown, and how long each is.
+pub(super) fn check_profile(profile: &Profile) -> Result<(), Error> {
+    let texts = [
+        ("/nickname", &profile.nickname, Meaning::Name),
+        ("/faceURL", &profile.face_url, Meaning::Link),
+        ("/ex", &profile.rest, Meaning::Plain),
+    ];
+    texts
+        .into_iter()
+        .try_for_each(|(pointer, text, meaning)| check_text(pointer, text, MAX_TEXT_BYTES, meaning))
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind};
 use crate::random;
 
 /// Longest text of a business status line, in bytes.
-pub const MAX_STATUS_LINE_BYTES: usize = 256;
+const MAX_STATUS_LINE_BYTES: usize = 256;
 
 /// What a caller wants changed; both parts may be.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +39,9 @@ impl Service {
         server_msg_id: &str,
         wanted: Wanted,
     ) -> Result<u32, Error> {
-        let (position, receiver) = self.own_message(principal, server_msg_id).await?;
-        self.change_at(principal, surface, position, receiver, wanted)
+        let message = self.own_message(principal, server_msg_id).await?;
+        let receiver = Some(message.receiver);
+        self.change_at(principal, surface, message.position, receiver, wanted)
             .await
     }
 

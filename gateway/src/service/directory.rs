@@ -4,9 +4,10 @@ use waybill_core::body::{Body, Profile};
 use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ConversationSeq, Opening, Seq, UserNo};
-use waybill_core::limits::{MAX_REMOVED, MAX_TEXT_BYTES};
+use waybill_core::limits::MAX_REMOVED;
 use waybill_core::record::Surface;
 
+use super::accounts::check_profile;
 use super::{Pulled, Service, View, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
@@ -42,10 +43,32 @@ impl Service {
         reader.profile(number).map_err(unreadable)
     }
 
+    /// The profiles of those of these users who are registered, in the order asked for. What is no id is nobody's.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn profiles(&self, users: Vec<String>) -> Result<Vec<(String, Profile)>, Error> {
+        self.read(move |this| {
+            let mut found = Vec::new();
+            for user in users {
+                let number = this.0.reader.user_no(this.user_hash(&user))?;
+                let profile = number.map(|number| this.0.reader.profile(number));
+                found.extend(
+                    profile
+                        .transpose()?
+                        .flatten()
+                        .map(|profile| (user, profile)),
+                );
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     /// Changes the profile of a registered user: `change` gets it as it is now.
     ///
     /// # Errors
-    /// When the principal may not act for the user, who is not registered, or a text is too long.
+    /// When the principal may not act for the user, who is not registered, or a text is wrong.
     pub async fn update_profile(
         &self,
         principal: &Principal,
@@ -61,11 +84,7 @@ impl Service {
                 None => (None, Profile::default()),
             };
             change(&mut profile);
-            let texts = [&profile.nickname, &profile.face_url, &profile.rest];
-            if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
-                let detail = format!("a text of the profile is longer than {MAX_TEXT_BYTES} bytes");
-                return Err(Error::new(Kind::InvalidField, detail));
-            }
+            check_profile(&profile)?;
             let ask = Ask::UpdateProfile {
                 user: number,
                 base,

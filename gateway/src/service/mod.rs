@@ -12,10 +12,12 @@ mod messages;
 mod operations;
 mod pull;
 mod quic;
+mod recalls;
 mod send;
 mod status;
 mod tasks;
 mod timers;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,7 +28,7 @@ use tracing::error;
 use waybill_core::command::{Ask, Command, UserRef};
 use waybill_core::content::Meaning;
 use waybill_core::hash::{Domain, HashKey};
-use waybill_core::id::{Epoch, KeyedHash, Position, UserNo, check_id};
+use waybill_core::id::{Epoch, KeyedHash, Position, Time, UserNo, check_id};
 use waybill_core::message_id::{
     CLIENT_BIT, CLIENT_ORDINAL, MessageIdKey, MessageRef, TASK_ORDINAL,
 };
@@ -44,7 +46,7 @@ use crate::telemetry::metrics::{Metrics, Reason};
 
 pub use accounts::{Issued, Me, Registration, Which};
 pub use audiences::{AudienceView, Part};
-pub use changes::{MAX_STATUS_LINE_BYTES, Wanted as WantedChange};
+pub use changes::Wanted as WantedChange;
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use messages::MessageView;
@@ -404,7 +406,13 @@ fn unreadable(error: StateError) -> Error {
 /// Seconds since the Unix epoch.
 #[must_use]
 pub fn now_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    now().0 / 1_000
+}
+
+/// The time.
+#[must_use]
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    Time(u64::try_from(millis).unwrap_or(u64::MAX))
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
 use waybill_core::body::{Change, Message, StatusLine};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{ChangedPlace, ConversationSettings, Fact, Mark, Options, Withdrawal};
@@ -18,8 +17,7 @@ pub use waybill_log::Span;
 
 use super::{Service, unreadable};
 use crate::auth::Principal;
-use crate::error::{Error, Kind};
-use crate::registry::{CloseReason, Identity, Transport};
+use crate::error::Error;
 
 /// Pages of at most so many entries are read at once; they are nearly always in memory, and going to another thread would
 /// cost more than the read.
@@ -175,45 +173,11 @@ impl Service {
         let mut watch = self.0.reader.subscribe(owner);
         let head = self.0.reader.span(owner).map_err(unreadable)?.head;
         if head == after && !wait.is_zero() {
-            self.wait_for_growth(principal, owner, after, &mut watch, Instant::now() + wait)
+            let has_grown = || Ok(self.0.reader.span(owner)?.head > after);
+            self.wait_for(principal, &mut watch, has_grown, wait)
                 .await?;
         }
         self.pull_of(owner, after, limit).await
-    }
-
-    async fn wait_for_growth(
-        &self,
-        principal: &Principal,
-        owner: UserNo,
-        after: Seq,
-        watch: &mut Subscription,
-        until: Instant,
-    ) -> Result<(), Error> {
-        let live = self.registry().open(Identity {
-            user: principal.user.clone(),
-            device: String::new(),
-            platform: principal.platform,
-            transport: Transport::LongPoll,
-            token: principal.token,
-            business: principal.is_business(),
-        })?;
-        // A revocation between the authentication and now found no connection to end.
-        self.still_stands(principal)?;
-        loop {
-            tokio::select! {
-                () = watch.grown() => {
-                    // The watch may tell of an entry that was there before.
-                    if self.0.reader.span(owner).map_err(unreadable)?.head > after {
-                        return Ok(());
-                    }
-                }
-                () = sleep_until(until) => return Ok(()),
-                reason = live.closed() => return match reason {
-                    CloseReason::Revoked => Err(Error::of(Kind::TokenRevoked)),
-                    CloseReason::Superseded | CloseReason::Stopping => Ok(()),
-                },
-            }
-        }
     }
 
     /// Starts to watch a log.

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Mark;
-use waybill_core::id::{Seq, Time};
+use waybill_core::id::Seq;
 use waybill_core::record::Surface;
 use waybill_core::wire::{
     Bye, Code, Entry, Failure, Hello, MessageEntry, NoteEntry, Outgoing as WireOutgoing,
@@ -14,7 +14,7 @@ use waybill_core::wire::{
 };
 use waybill_log::Subscription;
 
-use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now_seconds};
+use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now, now_seconds};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
@@ -304,13 +304,6 @@ fn failure(error: Error) -> Failure {
         None => error.detail.to_string(),
     };
     Failure::new(Code(row.wire), text).retry_after_ms(row.retry_after * 1_000)
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time(since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }))
 }
 
 #[cfg(test)]

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
 use waybill_core::command::Ask;
-use waybill_core::fact::{Fact, Mark};
+use waybill_core::fact::Mark;
 use waybill_core::id::{ConversationSeq, Seq, StatusNo, Time, UserNo};
-use waybill_core::message_id::TASK_ORDINAL;
 use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_core::state::StatusState;
@@ -16,7 +14,6 @@ use super::pull::{Names, Place, Span};
 use super::{Service, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
-use crate::registry::{CloseReason, Identity, Transport};
 
 /// How a message stands with one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,32 +165,20 @@ impl Service {
         server_msg_id: &str,
         mark: Mark,
     ) -> Result<bool, Error> {
-        let unknown = || Error::of(Kind::UnknownMessage);
-        let (message, ordinal) = self.open_id(server_msg_id)?;
-        let opened = self.0.reader.open(message).map_err(unreadable)?;
-        let (sender, receiver) = match opened.ok_or_else(unknown)?.record.fact {
-            Fact::MessageSent(sent) if ordinal == 0 => {
-                (sent.sender, sent.conversation.other(sent.sender))
-            }
-            Fact::MessagePosted(posted) if (1..TASK_ORDINAL).contains(&ordinal) => {
-                (posted.sender, UserNo(u64::from(ordinal)))
-            }
-            _ => return Err(unknown()),
-        };
-        if principal.number != receiver {
+        let message = self.addressed(server_msg_id).await?;
+        if principal.number != message.receiver {
             // Who does not have the message does not learn that there is one.
-            return Err(if principal.is_business() || principal.number == sender {
-                Error::new(
-                    Kind::Forbidden,
-                    "only its receiver can open or confirm a message",
-                )
+            let knows = principal.is_business() || principal.number == message.sender;
+            return Err(if knows {
+                let text = "only its receiver can open or confirm a message";
+                Error::new(Kind::Forbidden, text)
             } else {
-                unknown()
+                Error::of(Kind::UnknownMessage)
             });
         }
         let ask = Ask::Mark {
-            user: receiver,
-            message,
+            user: message.receiver,
+            message: message.position,
             mark,
         };
         match self.ask(principal.number, surface, ask).await? {
@@ -237,23 +222,9 @@ impl Service {
             }));
         }
         if head == after && !wait.is_zero() {
-            let live = self.registry().open(Identity {
-                user: principal.user.clone(),
-                device: String::new(),
-                platform: principal.platform,
-                transport: Transport::LongPoll,
-                token: principal.token,
-                business: principal.is_business(),
-            })?;
-            // A revocation between the authentication and now found no connection to end.
-            self.still_stands(principal)?;
-            tokio::select! {
-                () = watch.grown() => {}
-                () = sleep_until(Instant::now() + wait) => {}
-                reason = live.closed() => if reason == CloseReason::Revoked {
-                    return Err(Error::of(Kind::TokenRevoked));
-                },
-            }
+            let has_grown = || Ok(self.0.reader.status_head(account)? > after);
+            self.wait_for(principal, &mut watch, has_grown, wait)
+                .await?;
         }
         self.read(move |this| {
             let page = this.0.reader.status(account, after, limit)?;

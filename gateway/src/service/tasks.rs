@@ -1,4 +1,4 @@
-//! Messages to many: to a list, to a named audience, to everybody; what became of each receiver; recall.
+//! Messages to many: to a list, to a named audience, to everybody; what became of each receiver.
 
 use waybill_core::command::{Ask, Post, To, UserRef};
 use waybill_core::fact::{Audience, Fact, MessagePosted};
@@ -9,7 +9,6 @@ use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_log::reader::Progress;
 
-use super::messages::may_ask;
 use super::pull::Names;
 use super::status::{Filter, Wanted};
 use super::{Outgoing, Service, StandingView, check, unreadable};
@@ -248,7 +247,7 @@ impl Service {
     }
 
     /// The message that a task id stands for.
-    fn task_position(&self, task: &str) -> Result<Position, Error> {
+    pub(super) fn task_position(&self, task: &str) -> Result<Position, Error> {
         let (position, ordinal) = self.open_id(task)?;
         if ordinal == TASK_ORDINAL {
             Ok(position)
@@ -405,121 +404,6 @@ impl Service {
         Ok(Some(page))
     }
 
-    /// Recalls the message of a task from everybody. Says from how many it was taken back at once; of one that is fanned out it
-    /// is taken back step by step.
-    ///
-    /// # Errors
-    /// As [`Service::task`].
-    pub async fn recall_task(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        task: &str,
-    ) -> Result<u32, Error> {
-        let position = self.own_task(principal, task)?;
-        self.recall_at(principal, surface, position, None)
-            .await
-            .map_err(unknown_task)
-    }
-
-    /// Recalls a message from the one receiver whose id of it this is. Its sender may, and business systems.
-    ///
-    /// # Errors
-    /// When there is no such message for this caller, or the caller may not recall it.
-    pub async fn recall_message(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        server_msg_id: &str,
-    ) -> Result<u32, Error> {
-        let (position, receiver) = self.own_message(principal, server_msg_id).await?;
-        self.recall_at(principal, surface, position, receiver).await
-    }
-
-    /// Recalls what `sender` sent with this key, from everybody who has it. Says from how many it was taken back at once.
-    ///
-    /// # Errors
-    /// As [`Service::find`]; and when there is nothing of the kind. What was recalled until then stays so: asked again, it goes on.
-    pub async fn recall_by_key(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        sender: &str,
-        key: &str,
-    ) -> Result<u32, Error> {
-        may_ask(principal, ("/sender", sender), ("/clientMsgID", key))?;
-        let (mut found, mut next) = self.keyed(sender, key, None).await?;
-        if found.is_empty() && next.is_none() {
-            return Err(Error::of(Kind::UnknownMessage));
-        }
-        let mut recalled = 0_u32;
-        loop {
-            for position in found {
-                // Of one that was recalled already, nobody has it any more.
-                let receivers = self.recall_at(principal, surface, position, None).await?;
-                recalled = recalled.saturating_add(receivers);
-            }
-            if next.is_none() {
-                return Ok(recalled);
-            }
-            (found, next) = self.keyed(sender, key, next).await?;
-        }
-    }
-
-    /// The message of a task that this caller may change or recall: business systems may.
-    pub(super) fn own_task(&self, principal: &Principal, task: &str) -> Result<Position, Error> {
-        require_business(principal)?;
-        self.task_position(task).map_err(unknown_task)
-    }
-
-    /// The message with this id that this caller may change or recall: its sender may, and business systems.
-    pub(super) async fn own_message(
-        &self,
-        principal: &Principal,
-        server_msg_id: &str,
-    ) -> Result<(Position, Option<UserNo>), Error> {
-        let (position, ordinal) = self.open_id(server_msg_id)?;
-        let unknown = || Error::of(Kind::UnknownMessage);
-        let opened = self.read(move |this| this.0.reader.open(position)).await?;
-        let record = opened.ok_or_else(unknown)?.record;
-        let (sender, receiver) = match &record.fact {
-            Fact::MessageSent(sent) if ordinal == 0 => {
-                let receiver = sent.conversation.other(sent.sender);
-                (sent.sender, receiver)
-            }
-            Fact::MessagePosted(posted) if (1..TASK_ORDINAL).contains(&ordinal) => {
-                (posted.sender, UserNo(u64::from(ordinal)))
-            }
-            _ => return Err(unknown()),
-        };
-        if !principal.is_business() && principal.number != sender {
-            // Who does not have the message does not learn that there is one.
-            return Err(if principal.number == receiver {
-                Error::new(
-                    Kind::Forbidden,
-                    "only its sender can recall or change a message",
-                )
-            } else {
-                unknown()
-            });
-        }
-        Ok((position, Some(receiver)))
-    }
-
-    async fn recall_at(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        message: Position,
-        receiver: Option<UserNo>,
-    ) -> Result<u32, Error> {
-        let ask = Ask::Recall { message, receiver };
-        match self.ask(principal.number, surface, ask).await? {
-            Outcome::Recalled { receivers } => Ok(receivers),
-            _ => Err(Error::of(Kind::Internal)),
-        }
-    }
-
     /// The digest of a message to many: all that it says, and to whom.
     pub(super) fn post_digest(&self, base: &Digest, about: &str) -> Digest {
         self.0.hash_key.digest(&[&base.0, about.as_bytes()])
@@ -546,7 +430,7 @@ fn audience_text(to: &TaskTo, listed: bool) -> String {
     }
 }
 
-fn unknown_task(error: Error) -> Error {
+pub(super) fn unknown_task(error: Error) -> Error {
     match error.kind {
         Kind::UnknownMessage => Error::of(Kind::UnknownTask),
         _ => error,

@@ -1,16 +1,16 @@
 //! What is due at a time: messages that begin to be delivered, and messages whose time is over. How it stands is in the views,
 //! so a crash loses nothing; any number of proposals of one thing make one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tracing::{debug, warn};
 use waybill_core::command::Ask;
-use waybill_core::id::{Time, UserNo};
+use waybill_core::id::UserNo;
 use waybill_core::record::Surface;
 use waybill_core::state::TimerKind;
 use waybill_log::reader::Timer;
 
-use super::Service;
+use super::{Service, now};
 use crate::error::{Error, Kind};
 use crate::shutdown::Stopping;
 
@@ -68,10 +68,4 @@ impl Service {
             }
         }
     }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let millis = since.map_or(0, |since| since.as_millis());
-    Time(u64::try_from(millis).unwrap_or(u64::MAX))
 }

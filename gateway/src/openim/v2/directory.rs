@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use waybill_core::body::Profile;
 use waybill_core::id::UserNo;
 use waybill_core::record::Surface;
 
-use super::handlers::{Outcome, bound, token, unbound};
+use super::asked::{
+    Asked, Done, OPERATION_ID, REQUIRED, asked, field, forbidden, quoted, refused, shape,
+};
+use super::handlers::Outcome;
 use super::reply::Reply;
-use crate::auth::{Principal, platform_name};
+use crate::auth::platform_name;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::Call;
-use crate::openim::go::bind::{Field, Kind, Rule, Shape, Values};
-use crate::openim::go::text::quote_into;
+use crate::openim::go::bind::{Kind, Rule, Shape};
 use crate::registry::Identity;
 use crate::service::{Service, Which};
 
@@ -20,32 +23,6 @@ const MOST_UNPAGED: usize = 100_000;
 
 /// Most users in a page.
 const MOST_PAGED: usize = 1_000;
-
-const NO_PERMISSION: &str = "no permission";
-
-pub(super) const fn field(
-    json: &'static str,
-    go: &'static str,
-    kind: Kind,
-    rules: &'static [Rule],
-) -> Field {
-    Field {
-        json,
-        go,
-        kind,
-        rules,
-    }
-}
-
-pub(super) const REQUIRED: &[Rule] = &[Rule::Required];
-pub(super) const OPERATION_ID: Field = field("operationID", "OperationID", Kind::Text, REQUIRED);
-
-macro_rules! shape {
-    ($name:literal, $($field:expr),+ $(,)?) => {
-        Shape { name: $name, type_name: concat!("base_info.", $name), fields: &[OPERATION_ID, $($field),+] }
-    };
-}
-pub(super) use shape;
 
 const UP_TO_1000: &[Rule] = &[Rule::Required, Rule::Lte(1_000)];
 
@@ -179,72 +156,12 @@ pub(super) async fn answer(service: &Service, call: &Call<'_>) -> Option<Outcome
         "/manager/get_all_users_uid" | "/user/get_all_users_uid" => all(service, &asked).await,
         "/manager/account_check" | "/user/account_check" => check(service, &asked),
         "/auth/force_logout" => force_logout(service, &asked).await,
-        "/user/get_users_info" => infos(service, &asked),
+        "/user/get_users_info" => infos(service, &asked).await,
         "/user/get_self_user_info" => own_info(service, &asked),
         "/user/update_user_info" => update(service, &asked).await,
         _ => online(service, &asked),
     };
     Some(asked.outcome(done))
-}
-
-/// A request that could be read, and who makes it.
-pub(super) struct Asked<'a> {
-    pub values: Values<'a>,
-    pub principal: Arc<Principal>,
-}
-
-impl Asked<'_> {
-    pub fn outcome(&self, done: Result<Reply, (Reply, Error)>) -> Outcome {
-        match done {
-            Ok(reply) => Outcome::ok(reply, self.values.text(0)),
-            Err((reply, error)) => Outcome::refused(reply, self.values.text(0), error),
-        }
-    }
-}
-
-/// Reads a request and its token. The original's text for a bad token repeats the token; this one does not.
-pub(super) fn asked<'a>(
-    service: &Service,
-    call: &'a Call<'_>,
-    shape: &'static Shape,
-    status: u16,
-) -> Result<Asked<'a>, Outcome> {
-    let values = bound(service, call, shape).map_err(|error| unbound("", error))?;
-    match token(call).and_then(|token| service.authenticate(token)) {
-        Ok(principal) => Ok(Asked { values, principal }),
-        Err(error) => {
-            let id = values.text(0);
-            let text = format!("{id} GetUserIDFromToken failed {error}");
-            Err(Outcome::refused(
-                Reply::error(status, 500, &text),
-                id,
-                error,
-            ))
-        }
-    }
-}
-
-pub(super) type Done = Result<Reply, (Reply, Error)>;
-
-/// A refusal as the original's services give it.
-pub(super) fn refused(error: Error, data: Option<&str>) -> (Reply, Error) {
-    let row = error.row();
-    let reply = match (error.kind, row.v2_http) {
-        (ErrorKind::Forbidden, _) => Reply::common(801, NO_PERMISSION, data),
-        (_, 200) => Reply::common(row.v2, &error.detail, data),
-        _ => Reply::of(&error),
-    };
-    (reply, error)
-}
-
-pub(super) fn forbidden() -> Error {
-    Error::of(ErrorKind::Forbidden)
-}
-
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len() + 2);
-    quote_into(&mut out, text);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 fn array(items: impl IntoIterator<Item = String>) -> String {
@@ -379,10 +296,7 @@ async fn force_logout(service: &Service, asked: &Asked<'_>) -> Done {
 }
 
 /// What a profile shows: to everybody, or to its owner and managers. Values of zero are left out, keys are sorted.
-fn shown(service: &Service, user: &str, whole: bool) -> Result<Option<String>, Error> {
-    let Some(profile) = service.profile(user)? else {
-        return Ok(None);
-    };
+fn shown(user: &str, profile: &Profile, whole: bool) -> String {
     let rest: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&profile.rest).unwrap_or_default();
     let mut out = std::collections::BTreeMap::new();
@@ -406,31 +320,32 @@ fn shown(service: &Service, user: &str, whole: bool) -> Result<Option<String>, E
         .iter()
         .map(|(name, text)| format!("{}:{text}", quoted(name)));
     let fields: Vec<_> = fields.collect();
-    Ok(Some(format!("{{{}}}", fields.join(","))))
+    format!("{{{}}}", fields.join(","))
 }
 
-fn infos(service: &Service, asked: &Asked<'_>) -> Done {
-    let mut found = Vec::new();
-    for id in asked.values.texts(1) {
-        match shown(service, id, false) {
-            Ok(info) => found.extend(info),
-            Err(error) if error.kind == ErrorKind::InvalidId => {}
-            Err(error) => return Err(refused(error, None)),
-        }
-    }
-    Ok(Reply::common(0, "", Some(&array(found))))
+async fn infos(service: &Service, asked: &Asked<'_>) -> Done {
+    let users = asked.values.texts(1).iter().map(ToString::to_string);
+    let found = service.profiles(users.collect()).await;
+    let found = found.map_err(|error| refused(error, None))?;
+    let shown = found
+        .iter()
+        .map(|(user, profile)| shown(user, profile, false));
+    Ok(Reply::common(0, "", Some(&array(shown))))
 }
 
 fn own_info(service: &Service, asked: &Asked<'_>) -> Done {
-    let info = shown(service, &asked.principal.user, true);
-    let info = info.map_err(|error| refused(error, None))?;
-    Ok(Reply::common(0, "", Some(info.as_deref().unwrap_or("{}"))))
+    let user = &asked.principal.user;
+    let profile = service
+        .profile(user)
+        .map_err(|error| refused(error, None))?;
+    let info = profile.map_or_else(|| "{}".to_owned(), |profile| shown(user, &profile, true));
+    Ok(Reply::common(0, "", Some(&info)))
 }
 
 /// What is given replaces what was; what is not stays, as in the original.
 async fn update(service: &Service, asked: &Asked<'_>) -> Done {
     let values = &asked.values;
-    let change = |profile: &mut waybill_core::body::Profile| {
+    let change = |profile: &mut Profile| {
         for (text, to) in [
             (values.text(2), &mut profile.nickname),
             (values.text(3), &mut profile.face_url),

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use waybill_core::id::Seq;
 use waybill_core::record::Surface;
 
-use super::directory::{
+use super::asked::{
     Asked, Done, OPERATION_ID, REQUIRED, asked, field, forbidden, quoted, refused, shape,
 };
 use super::handlers::Outcome;

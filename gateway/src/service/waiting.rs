@@ -1,0 +1,54 @@
+//! Long polls: a caller waits until what it watches has grown.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use waybill_core::outcome::StateError;
+use waybill_log::Subscription;
+
+use super::{Service, unreadable};
+use crate::auth::Principal;
+use crate::error::{Error, Kind};
+use crate::registry::{CloseReason, Identity, Transport};
+
+impl Service {
+    /// Returns when what is watched has grown, `wait` is over, or the connection should end. Meanwhile the caller counts as a live
+    /// connection.
+    ///
+    /// # Errors
+    /// When the caller has too many connections, the token was revoked meanwhile, or the log cannot be read.
+    pub(super) async fn wait_for(
+        &self,
+        principal: &Principal,
+        watch: &mut Subscription,
+        has_grown: impl Fn() -> Result<bool, StateError>,
+        wait: Duration,
+    ) -> Result<(), Error> {
+        let until = Instant::now() + wait;
+        let live = self.registry().open(Identity {
+            user: principal.user.clone(),
+            device: String::new(),
+            platform: principal.platform,
+            transport: Transport::LongPoll,
+            token: principal.token,
+            business: principal.is_business(),
+        })?;
+        // A revocation between the authentication and now found no connection to end.
+        self.still_stands(principal)?;
+        loop {
+            tokio::select! {
+                () = watch.grown() => {
+                    // The watch may tell of what was there before.
+                    if has_grown().map_err(unreadable)? {
+                        return Ok(());
+                    }
+                }
+                () = sleep_until(until) => return Ok(()),
+                reason = live.closed() => return match reason {
+                    CloseReason::Revoked => Err(Error::of(Kind::TokenRevoked)),
+                    CloseReason::Superseded | CloseReason::Stopping => Ok(()),
+                },
+            }
+        }
+    }
+}
