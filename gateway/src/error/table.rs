@@ -274,4 +274,17 @@ mod tests {
             assert_eq!(kind.row().v2, code);
         }
     }
+
+    #[test]
+    fn the_pages_say_what_to_do_about_each() {
+        for page in [
+            include_str!("../../../docs/business.md"),
+            include_str!("../../../docs/business.zh.md"),
+        ] {
+            for row in TABLE {
+                let name = format!("`{}`", row.slug);
+                assert!(page.contains(&name), "{name} is missing");
+            }
+        }
+    }
 }

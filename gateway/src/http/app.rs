@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use tracing::{debug, info, warn};
 
 use super::call::{Answered, Call};
+use super::lines::Lines;
 use super::listener::Handler;
 use super::respond::Body;
 use super::{body, v1};
@@ -33,6 +35,16 @@ impl App {
         let native = head.uri.path().starts_with("/v1/");
         let limits = self.service.limits();
         let patience = Duration::from_secs(limits.body_seconds);
+        if native && v1::has_lines(&head) {
+            return match Lines::new(&head.headers, incoming, patience) {
+                Ok(lines) => {
+                    let none = Bytes::new();
+                    let call = call(&head, &none, peer);
+                    v1::answer_lines(&self.service, &call, lines).await
+                }
+                Err(error) => v1::refuse(&error),
+            };
+        }
         let read = match head.method {
             // Whatever a body says there is not asked for.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
@@ -43,14 +55,7 @@ impl App {
             Err(error) if native => return v1::refuse(&error),
             Err(error) => return v2::refuse(&error),
         };
-        let call = Call {
-            method: &head.method,
-            path: head.uri.path(),
-            query: head.uri.query(),
-            headers: &head.headers,
-            body: &bytes,
-            peer,
-        };
+        let call = call(&head, &bytes, peer);
         if native {
             v1::answer(&self.service, &call).await
         } else {
@@ -59,6 +64,17 @@ impl App {
                 Dialect::V2 | Dialect::V3 => v2::answer(&self.service, &call).await,
             }
         }
+    }
+}
+
+fn call<'a>(head: &'a Parts, body: &'a Bytes, peer: SocketAddr) -> Call<'a> {
+    Call {
+        method: &head.method,
+        path: head.uri.path(),
+        query: head.uri.query(),
+        headers: &head.headers,
+        body,
+        peer,
     }
 }
 

@@ -23,12 +23,7 @@ pub async fn read<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            return Err(Error::of(Kind::Encoding));
-        }
-        _ => {}
-    }
+    check_encoding(headers)?;
     let too_large = || {
         Error::new(
             Kind::BodyTooLarge,
@@ -42,12 +37,24 @@ where
     match tokio::time::timeout(patience, collect(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Broken::TooLong)) => Err(too_large()),
-        Ok(Err(Broken::Off)) => Err(Error::new(
-            Kind::Malformed,
-            "the body of the request broke off",
-        )),
+        Ok(Err(Broken::Off)) => Err(broke_off()),
         Err(_) => Err(Error::of(Kind::BodyTimeout)),
     }
+}
+
+/// Refuses a compressed body.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Error::of(Kind::Encoding))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Of a body that ended before it was over.
+pub fn broke_off() -> Error {
+    Error::new(Kind::Malformed, "the body of the request broke off")
 }
 
 enum Broken {
@@ -83,20 +90,18 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B, max: u64) -> Result
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod pieces {
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    use http_body_util::Full;
-    use hyper::body::Frame;
-
-    use super::*;
+    use bytes::Bytes;
+    use hyper::body::{Body, Frame};
 
     /// A body in pieces, which may never end.
-    struct Pieces {
-        pieces: Vec<&'static [u8]>,
-        ends: bool,
+    pub struct Pieces {
+        pub pieces: Vec<&'static [u8]>,
+        pub ends: bool,
     }
 
     impl Body for Pieces {
@@ -118,6 +123,14 @@ mod tests {
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece)))))
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::pieces::Pieces;
+    use super::*;
 
     async fn kind<B: Body<Data = Bytes> + Unpin>(body: B, max: u64) -> Kind {
         let patience = Duration::from_millis(20);

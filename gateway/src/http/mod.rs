@@ -5,6 +5,7 @@ mod admission;
 mod app;
 mod body;
 mod call;
+mod lines;
 pub mod listener;
 mod pace;
 pub mod respond;

@@ -4,7 +4,7 @@
 use waybill_core::body::Body;
 use waybill_core::command::Ask;
 use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, KeyedHash, Opening};
+use waybill_core::id::{AudienceNo, KeyedHash, Opening, UserNo};
 use waybill_core::limits::MAX_FILLED;
 use waybill_core::outcome::Outcome;
 use waybill_core::record::Surface;
@@ -63,6 +63,7 @@ impl Service {
     ) -> Result<AudienceView, Error> {
         require_business(principal)?;
         check("name", name)?;
+        let by = principal.number;
         let hash = self.audience_hash(name);
         let audience = match part.audience {
             Some(number) => {
@@ -74,21 +75,21 @@ impl Service {
                 }
                 audience
             }
-            None => self.begin_audience(principal, surface, name, hash).await?,
+            None => self.begin_audience(by, surface, name, hash).await?,
         };
-        self.fill(principal, surface, audience, part.line, &part.users)
+        self.fill(by, surface, audience, part.line, &part.users)
             .await?;
         if part.last {
-            self.commit_audience(principal, surface, audience).await?;
+            self.commit_audience(by, surface, audience).await?;
         }
         let row = self.0.reader.audience(audience).map_err(unreadable)?;
         row.map(|row| view(audience, &row))
             .ok_or_else(|| Error::of(Kind::Internal))
     }
 
-    async fn begin_audience(
+    pub(super) async fn begin_audience(
         &self,
-        principal: &Principal,
+        by: UserNo,
         surface: Surface,
         name: &str,
         hash: KeyedHash,
@@ -100,15 +101,15 @@ impl Service {
             name: hash,
             body: body.seal(Opening(random::bytes()?)),
         };
-        match self.ask(principal.number, surface, ask).await? {
+        match self.ask(by, surface, ask).await? {
             Outcome::Audience { audience } => Ok(audience),
             _ => Err(Error::of(Kind::Internal)),
         }
     }
 
-    async fn fill(
+    pub(super) async fn fill(
         &self,
-        principal: &Principal,
+        by: UserNo,
         surface: Surface,
         audience: AudienceNo,
         mut line: u64,
@@ -121,35 +122,20 @@ impl Service {
                 users: self.references(users)?,
                 opening: Opening(random::bytes()?),
             };
-            self.ask(principal.number, surface, ask).await?;
+            self.ask(by, surface, ask).await?;
             line += users.len() as u64;
         }
         Ok(())
     }
 
-    async fn commit_audience(
+    pub(super) async fn commit_audience(
         &self,
-        principal: &Principal,
+        by: UserNo,
         surface: Surface,
         audience: AudienceNo,
     ) -> Result<(), Error> {
         let ask = Ask::CommitAudience { audience };
-        self.ask(principal.number, surface, ask).await.map(drop)
-    }
-
-    /// A list too long for one record, as a complete audience that no name stands for.
-    pub(super) async fn unnamed_audience(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        users: &[String],
-    ) -> Result<AudienceNo, Error> {
-        let nobodys = random::bytes::<16>()?;
-        let hash = self.0.hash_key.hash(Domain::Audience, &[&nobodys]);
-        let audience = self.begin_audience(principal, surface, "", hash).await?;
-        self.fill(principal, surface, audience, 0, users).await?;
-        self.commit_audience(principal, surface, audience).await?;
-        Ok(audience)
+        self.ask(by, surface, ask).await.map(drop)
     }
 
     /// How an audience is: the generation asked for, else the newest complete one.

@@ -8,7 +8,7 @@ use waybill_core::limits::MAX_REMOVED;
 use waybill_core::record::Surface;
 
 use super::accounts::check_profile;
-use super::{Pulled, Service, View, check, unreadable};
+use super::{Pulled, Registration, Service, View, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::random;
@@ -97,6 +97,51 @@ impl Service {
             }
         }
         Err(Error::of(Kind::Busy))
+    }
+
+    /// Registers a user, or changes the profile of one who is: `change` gets it as it is now. Says whether the user was registered by
+    /// this.
+    ///
+    /// # Errors
+    /// When the principal may not, or a text is wrong.
+    pub async fn put_user(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        user: &str,
+        change: impl Fn(&mut Profile),
+    ) -> Result<bool, Error> {
+        for _ in 0..UPDATE_TRIES {
+            if self.is_registered(user)? {
+                let changed = self.update_profile(principal, surface, user, &change).await;
+                return changed.map(|()| false);
+            }
+            self.may_issue_for(principal, user)?;
+            let mut profile = Profile::default();
+            change(&mut profile);
+            let registration = Registration {
+                user,
+                nickname: &profile.nickname,
+                face_url: &profile.face_url,
+                rest: &profile.rest,
+            };
+            match self.register(principal.number, surface, registration).await {
+                // Somebody else was first.
+                Err(error) if error.kind == Kind::AlreadyRegistered => {}
+                other => return other.map(|()| true),
+            }
+        }
+        Err(Error::of(Kind::Busy))
+    }
+
+    /// A user's profile as the directory has it; `None` of one who is seen but not registered.
+    ///
+    /// # Errors
+    /// When the principal may not act for the user, or there is none.
+    pub fn user(&self, principal: &Principal, user: &str) -> Result<Option<Profile>, Error> {
+        self.acting_for(principal, user)?;
+        let registered = self.is_registered(user)?;
+        Ok(self.profile(user)?.filter(|_| registered))
     }
 
     /// Ends a user's registration: the tokens are revoked, live connections end, the profile is erased; number and log stay.

@@ -8,6 +8,7 @@ mod conversations;
 mod cursors;
 mod directory;
 mod fanout;
+mod lists;
 mod messages;
 mod operations;
 mod pull;
@@ -49,10 +50,11 @@ pub use audiences::{AudienceView, Part};
 pub use changes::Wanted as WantedChange;
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
+pub use lists::LongList;
 pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
-pub use status::{ChangeView, StandingView, StatusView, Wanted};
+pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};
 pub use tasks::{
     TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waybill_core::command::Ask;
-use waybill_core::fact::Mark;
+use waybill_core::fact::{Mark, Withdrawal};
 use waybill_core::id::{ConversationSeq, Seq, StatusNo, Time, UserNo};
 use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
@@ -38,10 +38,9 @@ impl StandingView {
 impl From<&ReceiverStatus> for StandingView {
     fn from(status: &ReceiverStatus) -> Self {
         Self {
-            state: if status.recalled {
-                "recalled"
-            } else {
-                name(status.standing)
+            state: match status.withdrawn {
+                Some(why) => gone(why),
+                None => name(status.standing),
             },
             reason: None,
             times: status.times,
@@ -70,6 +69,23 @@ fn name(standing: Standing) -> &'static str {
     }
 }
 
+/// The ways in which a receiver no longer has a message.
+const GONE: [Withdrawal; 3] = [
+    Withdrawal::Recalled,
+    Withdrawal::Expired,
+    Withdrawal::Superseded,
+];
+
+/// What a withdrawal is called.
+#[must_use]
+pub fn gone(why: Withdrawal) -> &'static str {
+    match why {
+        Withdrawal::Recalled => "recalled",
+        Withdrawal::Expired => "expired",
+        Withdrawal::Superseded => "superseded",
+    }
+}
+
 /// Which receivers of a task are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted<'a> {
@@ -77,7 +93,7 @@ pub enum Wanted<'a> {
     All,
     /// Those in this state.
     State(&'a str),
-    /// Those who have not come as far as this state, and from whom it was not recalled.
+    /// Those who have not come as far as this state, and still have it or will.
     Not(&'a str),
     /// Those who were not taken.
     Refused,
@@ -87,7 +103,7 @@ pub enum Wanted<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Filter {
     All,
-    Recalled,
+    Gone(Withdrawal),
     State(Standing),
     Not(Standing),
 }
@@ -104,8 +120,13 @@ impl Filter {
         };
         Ok(match wanted {
             Wanted::All | Wanted::Refused => Self::All,
-            Wanted::State("recalled") => Self::Recalled,
-            Wanted::State(text) => Self::State(find("state", text, ", recalled, refused")?),
+            Wanted::State(text) => match GONE.into_iter().find(|why| gone(*why) == text) {
+                Some(why) => Self::Gone(why),
+                None => {
+                    let others = format!(", {}, refused", GONE.map(gone).join(", "));
+                    Self::State(find("state", text, &others)?)
+                }
+            },
             Wanted::Not(text) => Self::Not(find("not", text, "")?),
         })
     }
@@ -113,9 +134,9 @@ impl Filter {
     pub(super) fn takes(self, status: &ReceiverStatus) -> bool {
         match self {
             Self::All => true,
-            Self::Recalled => status.recalled,
-            Self::State(standing) => !status.recalled && status.standing == standing,
-            Self::Not(standing) => !status.recalled && status.standing < standing,
+            Self::Gone(why) => status.withdrawn == Some(why),
+            Self::State(standing) => status.withdrawn.is_none() && status.standing == standing,
+            Self::Not(standing) => status.withdrawn.is_none() && status.standing < standing,
         }
     }
 }

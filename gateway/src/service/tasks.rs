@@ -131,24 +131,35 @@ impl Service {
         let listed = users
             .as_ref()
             .is_some_and(|users| users.len() <= MAX_LISTED && outgoing.terms.not_before.is_none());
-        let about = audience_text(&to, listed);
+        if let Some(users) = &users
+            && !listed
+        {
+            let mut list = self.begin_list(principal, surface, outgoing).await?;
+            self.add_to_list(&mut list, users).await?;
+            return self.finish_list(list).await;
+        }
+        let about = audience_text(&to);
         let mut post = self.prepare_post(principal, outgoing, &about)?;
         match (users, to) {
-            (Some(users), _) if listed => {
+            (Some(users), _) => {
                 post.to = To::Users(self.references(&users)?);
                 return self.post_listed(principal, surface, post, users).await;
-            }
-            (Some(users), _) => {
-                if let Some(taken) = self.taken_before(principal, surface, &post).await? {
-                    return Ok(taken);
-                }
-                post.to = To::Audience(self.unnamed_audience(principal, surface, &users).await?);
             }
             (None, TaskTo::Audience(name)) => post.to = To::Audience(self.audience_no(&name)?),
             (None, TaskTo::Seen) => post.to = To::Seen,
             (None, _) => post.to = To::Registered,
         }
-        match self.ask(principal.number, surface, Ask::Post(post)).await? {
+        self.post_followed(principal.number, surface, post).await
+    }
+
+    /// Has a message sent whose receivers follow.
+    pub(super) async fn post_followed(
+        &self,
+        by: UserNo,
+        surface: Surface,
+        post: Post,
+    ) -> Result<TaskTaken, Error> {
+        match self.ask(by, surface, Ask::Post(post)).await? {
             Outcome::Begun {
                 position,
                 time,
@@ -205,30 +216,6 @@ impl Service {
             time,
             repeated,
             receivers,
-        }
-    }
-
-    /// What the writer says to a long list whatever its receivers are: that it was taken before with this key, or that it is
-    /// refused. Then its receivers must not be taken in. The writer looks at the audience last, and none has the number 0.
-    async fn taken_before(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        post: &Post,
-    ) -> Result<Option<TaskTaken>, Error> {
-        let post = Post {
-            to: To::Audience(AudienceNo(0)),
-            ..post.clone()
-        };
-        match self.ask(principal.number, surface, Ask::Post(post)).await {
-            Ok(Outcome::Begun {
-                position,
-                time,
-                repeated,
-            }) => Ok(Some(self.taken(position, time, repeated, None))),
-            Err(error) if error.kind == Kind::UnknownAudience => Ok(None),
-            Ok(_) => Err(Error::of(Kind::Internal)),
-            Err(error) => Err(error),
         }
     }
 
@@ -420,10 +407,9 @@ pub(super) fn require_business(principal: &Principal) -> Result<(), Error> {
 }
 
 /// What of the receivers a retry must repeat. The receivers of a short list are each decided for themselves.
-fn audience_text(to: &TaskTo, listed: bool) -> String {
+fn audience_text(to: &TaskTo) -> String {
     match to {
-        TaskTo::Users(_) if listed => "listed".to_owned(),
-        TaskTo::Users(users) => format!("users\n{}", users.join("\n")),
+        TaskTo::Users(_) => "listed".to_owned(),
         TaskTo::Audience(name) => format!("audience\n{name}"),
         TaskTo::Registered => "registered".to_owned(),
         TaskTo::Seen => "seen".to_owned(),

@@ -74,6 +74,8 @@ routes! {
     Receivers: "/v1/tasks/{task}/receivers";
     /// Native: an audience.
     Audience: "/v1/audiences/{name}";
+    /// Native: a user of the directory.
+    User: "/v1/users/{user}";
     /// Native: a user's conversations and the place in the log they stand for.
     Snapshot: "/v1/users/{user}/snapshot";
     /// Native: a user's conversations.

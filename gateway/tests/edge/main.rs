@@ -4,6 +4,7 @@
 
 mod contents;
 mod conversations;
+mod lists;
 mod live;
 mod ops;
 mod status;
@@ -11,6 +12,7 @@ mod support;
 mod tasks;
 mod terms;
 mod tokens;
+mod users;
 mod v1;
 mod v2;
 mod v2_auth;

@@ -104,11 +104,24 @@ async fn a_later_notice_takes_the_place_of_an_earlier_one() {
     let task = json!({
         "to": { "users": ["u1", "u2"] }, "contentType": 1400, "content": notice("95 %"), "collapseKey": "disk"
     });
-    good(&server, "POST", "/v1/tasks", &task).await;
+    let first = good(&server, "POST", "/v1/tasks", &task).await["task"].clone();
     assert_eq!(unread(&server, "u1").await, 1);
     let told = history(&server, "u1").await;
     let shown = told.iter().filter(|message| message["recalled"] != true);
     assert_eq!(shown.count(), 2);
+    // One of two receivers gets another in its place, and the task says so.
+    send(&server, "u2", "97 %", &key).await;
+    let path = format!("/v1/tasks/{}/receivers", first.as_str().unwrap());
+    let of = async |query: &str| {
+        let page = good(&server, "GET", &format!("{path}?{query}"), &Value::Null).await;
+        let receivers = page["receivers"].as_array().unwrap();
+        let brief = |receiver: &Value| (receiver["user"].clone(), receiver["state"].clone());
+        receivers.iter().map(brief).collect::<Vec<_>>()
+    };
+    let superseded = [(json!("u2"), json!("superseded"))];
+    assert_eq!(of("state=superseded").await, superseded);
+    assert_eq!(of("state=recalled").await, []);
+    assert_eq!(of("not=read").await, [(json!("u1"), json!("durable"))]);
 }
 
 #[tokio::test]
@@ -126,6 +139,14 @@ async fn a_notice_expires_and_a_retry_after_that_gets_the_first_answer() {
         (&entry["kind"], &entry["reason"], &entry["serverMsgID"]),
         (&json!(4), &json!("expired"), &json!(first))
     );
+    let found = good(
+        &server,
+        "GET",
+        &format!("/v1/messages/{first}"),
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(found["state"], "expired");
     assert_eq!(send(&server, "u1", "quick", &terms).await, first);
     let late = json!({ "to": { "user": "u1" }, "contentType": 1400, "content": notice("x"), "expireAt": at });
     assert_eq!(

@@ -396,7 +396,7 @@ async fn bad_requests_are_problems() {
     for (method, path, problem) in [
         ("GET", "/v1/", "no-route"),
         ("GET", "/v1/nothing", "no-route"),
-        ("GET", "/v1/users/u1", "no-route"),
+        ("GET", "/v1/users/u1/nothing", "no-route"),
         ("GET", "/v1/a/b/c/d/e/f/g/h", "no-route"),
         ("DELETE", "/v1/messages", "method-not-allowed"),
         ("POST", "/v1/me", "method-not-allowed"),

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 use waybill_core::body::Body;
-use waybill_core::fact::{Audience, Fact, MessagePosted};
+use waybill_core::fact::{Audience, Fact, MessagePosted, Withdrawal};
 use waybill_core::id::{AudienceNo, ConversationSeq, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::state::{
@@ -48,8 +48,8 @@ pub struct ReceiverStatus {
     pub user: UserNo,
     /// How it stands.
     pub standing: Standing,
-    /// Whether it was recalled from this receiver, or before it reached them.
-    pub recalled: bool,
+    /// Why this receiver has it no more, or will not get it.
+    pub withdrawn: Option<Withdrawal>,
     /// Its place in the receiver's log.
     pub seq: Option<Seq>,
     /// Its place in the conversation.
@@ -251,12 +251,14 @@ struct Standings<'r> {
     reader: &'r Reader,
     position: Position,
     fact: Fact,
-    /// Whether it was recalled as a whole.
-    cut: bool,
+    /// Why it was withdrawn as a whole.
+    cut: Option<Withdrawal>,
     /// Whether its sender's messages are tracked, or were.
     timed: bool,
     /// The record that was looked at last, and its time: one delivers to many.
     delivered: (Position, Time),
+    /// The record that withdrew it from the last receiver from whom it was, and why: one withdraws from many.
+    withdrawn: Option<(Position, Withdrawal)>,
 }
 
 impl<'r> Standings<'r> {
@@ -270,13 +272,14 @@ impl<'r> Standings<'r> {
             Fact::MessagePosted(posted) => posted.sender,
             _ => return Ok(None),
         };
-        let cut = store.row::<FanoutRow>(position)?;
+        let cut = store.row::<FanoutRow>(position)?.and_then(|row| row.cut);
         Ok(Some(Self {
             reader,
             position,
-            cut: cut.is_some_and(|row| row.cut.is_some()),
+            cut: cut.map(|_| Withdrawal::Recalled),
             timed: store.row::<AccountRow>(sender)?.is_some(),
             delivered: (position, record.time),
+            withdrawn: None,
             fact: record.fact,
         }))
     }
@@ -286,7 +289,7 @@ impl<'r> Standings<'r> {
         let mut status = ReceiverStatus {
             user,
             standing: Standing::Underway,
-            recalled: self.cut,
+            withdrawn: self.cut,
             seq: None,
             conversation_seq: None,
             times: None,
@@ -303,7 +306,8 @@ impl<'r> Standings<'r> {
         };
         let place = (conversation, row.conversation_seq);
         let told = store.row::<ConversationLogRow>(place)?;
-        status.recalled = told.is_some_and(|told| told.recalled_by.is_some());
+        let by = told.and_then(|told| told.recalled_by);
+        status.withdrawn = by.map(|by| self.why(by)).transpose()?;
         status.seq = Some(seq);
         status.conversation_seq = Some(row.conversation_seq);
         let membership = store.row::<MembershipRow>((user, conversation))?;
@@ -336,6 +340,17 @@ impl<'r> Standings<'r> {
             });
         }
         Ok(status)
+    }
+
+    fn why(&mut self, by: Position) -> Result<Withdrawal, StateError> {
+        match self.withdrawn {
+            Some((known, why)) if known == by => Ok(why),
+            _ => {
+                let why = self.reader.withdrawal(by)?;
+                self.withdrawn = Some((by, why));
+                Ok(why)
+            }
+        }
     }
 
     fn time_of(&mut self, position: Position) -> Result<Time, StateError> {

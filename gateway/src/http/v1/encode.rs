@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use waybill_core::body::{Change, Message, OfflinePush, StatusLine};
-use waybill_core::fact::{Mark, Options, Withdrawal};
+use waybill_core::fact::{Mark, Options};
 use waybill_core::id::Time;
 
-use crate::service::StandingView;
 use crate::service::{
     ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
-    Place, SentMessage, Told, View,
+    Place, SentMessage, StandingView, Told, View, gone,
 };
 
 /// `{serverMsgID, clientMsgID, time, receivers}`
@@ -294,14 +293,6 @@ fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
-fn reason(why: Withdrawal) -> &'static str {
-    match why {
-        Withdrawal::Recalled => "recalled",
-        Withdrawal::Superseded => "superseded",
-        Withdrawal::Expired => "expired",
-    }
-}
-
 /// A kind of conversation, by name; one that this program does not know has its number.
 pub(super) fn conversation_name(kind: u8) -> &'static str {
     match kind {
@@ -393,7 +384,7 @@ impl<'a> From<&'a Note> for NoteBody<'a> {
                 hidden: settings.hidden_at.0 > 0,
             }),
             conversation_seqs: note.messages.iter().map(|seq| seq.0).collect(),
-            reason: note.withdrawn.map(reason),
+            reason: note.withdrawn.map(gone),
             content: match change {
                 Some(Change::Content(text)) => serde_json::from_str(text).ok(),
                 _ => None,
@@ -419,7 +410,7 @@ impl<'a> From<&'a HistoryView> for HistoryBody<'a> {
             conversation_seq: view.conversation_seq.0,
             time: view.time.0,
             recalled: view.withdrawn.is_some(),
-            reason: view.withdrawn.map(reason),
+            reason: view.withdrawn.map(gone),
             told,
         }
     }

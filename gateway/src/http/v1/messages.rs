@@ -24,7 +24,7 @@ use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
 pub(super) struct SendBody<'a> {
     #[serde(borrow, default)]
     sender: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) to: ToBody<'a>,
     content_type: i64,
     #[serde(borrow)]
@@ -49,7 +49,7 @@ pub(super) struct SendBody<'a> {
     not_before: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToBody<'a> {
     #[serde(borrow)]
@@ -60,6 +60,18 @@ pub(super) struct ToBody<'a> {
     pub(super) audience: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) everybody: Option<Cow<'a, str>>,
+}
+
+impl ToBody<'_> {
+    pub(super) fn is_nobody(&self) -> bool {
+        let Self {
+            user,
+            users,
+            audience,
+            everybody,
+        } = self;
+        user.is_none() && users.is_none() && audience.is_none() && everybody.is_none()
+    }
 }
 
 #[derive(Clone, Deserialize)]

@@ -3,20 +3,24 @@
 
 mod conversations;
 mod encode;
+mod lists;
 mod log;
 mod messages;
 mod status;
 mod tasks;
 mod tokens;
+mod users;
 
 use std::sync::Arc;
 
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use waybill_core::fact::Mark;
 
 use super::address;
 use super::call::{Answered, Call};
+use super::lines::Lines;
 use super::respond::{self, Body};
 use crate::auth::Principal;
 use crate::error::{Error, Kind, ProblemOptions};
@@ -57,6 +61,35 @@ pub(super) fn refuse(error: &Error) -> Answered {
 /// Answers a request below `/v1/`.
 pub(super) async fn answer(service: &Service, call: &Call<'_>) -> Answered {
     let (route, result) = dispatch(service, call).await;
+    answered(service, route, result)
+}
+
+/// Whether the body of a request is read line by line, by [`answer_lines`].
+pub(super) fn has_lines(head: &Parts) -> bool {
+    let path = head.uri.path();
+    lists::uploaded(&head.method, path).is_some()
+        || lists::is_listed(&head.method, path, &head.headers)
+}
+
+/// Answers a request whose body is read line by line; that of the call is empty.
+pub(super) async fn answer_lines<B>(service: &Service, call: &Call<'_>, lines: Lines<B>) -> Answered
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
+{
+    match lists::uploaded(call.method, call.path) {
+        Some(name) => {
+            let result = lists::fill(service, call, name, lines).await;
+            answered(service, Route::Audience, result)
+        }
+        None => answered(
+            service,
+            Route::Post,
+            lists::post(service, call, lines).await,
+        ),
+    }
+}
+
+fn answered(service: &Service, route: Route, result: Result) -> Answered {
     match result {
         Ok(response) => Answered {
             response,
@@ -147,6 +180,12 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             Method::GET => (Route::Status, status::get(service, call, account).await),
             _ => method(Route::Status, "GET"),
         },
+        ["users", user] => match *call.method {
+            Method::GET => (Route::User, users::get(service, call, user)),
+            Method::PUT => (Route::User, users::put(service, call, user).await),
+            Method::DELETE => (Route::User, users::delete(service, call, user).await),
+            _ => method(Route::User, "DELETE, GET, PUT"),
+        },
         ["users", user, "snapshot"] => match *call.method {
             Method::GET => (
                 Route::Snapshot,
@@ -159,14 +198,8 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
         }
         ["tasks", rest @ ..] => task(service, call, rest).await,
         ["audiences", name] => match *call.method {
-            Method::PUT => (
-                Route::Audience,
-                tasks::fill_audience(service, call, name).await,
-            ),
-            Method::GET => (
-                Route::Audience,
-                tasks::get_audience(service, call, name).await,
-            ),
+            // Lists are put line by line: see `answer_lines`.
+            Method::GET => (Route::Audience, lists::get(service, call, name).await),
             _ => method(Route::Audience, "GET, PUT"),
         },
         ["users", user, "log"] => match *call.method {

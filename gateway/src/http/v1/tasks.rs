@@ -1,4 +1,4 @@
-//! `/v1/tasks…` and `/v1/audiences…`: messages to many, and who they are.
+//! `/v1/tasks…`: messages to many.
 
 use serde::Serialize;
 use waybill_core::record::Surface;
@@ -10,12 +10,10 @@ use super::{Refusal, Result, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
-use crate::service::{
-    AudienceView, Part, Service, TaskReceiver, TaskReceiverView, TaskTaken, TaskTo, Wanted,
-};
+use crate::service::{Service, TaskReceiver, TaskReceiverView, TaskTaken, TaskTo, Wanted};
 
 #[derive(Serialize)]
-struct Taken<'a> {
+pub(super) struct Taken<'a> {
     task: &'a str,
     time: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -242,97 +240,4 @@ pub(super) async fn recall_message(service: &Service, call: &Call<'_>, id: &str)
         .recall_message(&principal, Surface::NativeHttp, &segment(id)?)
         .await?;
     answer(&Recalled { recalled })
-}
-
-#[derive(Serialize)]
-struct AudienceBody {
-    audience: u64,
-    lines: u64,
-    members: u64,
-    refused: u64,
-    complete: bool,
-}
-
-impl From<AudienceView> for AudienceBody {
-    fn from(view: AudienceView) -> Self {
-        Self {
-            audience: view.audience,
-            lines: view.lines,
-            members: view.members,
-            refused: view.refused,
-            complete: view.complete,
-        }
-    }
-}
-
-/// `PUT /v1/audiences/{name}?audience=&line=&last=`: lines of JSON, each a text, the id of a user.
-pub(super) async fn fill_audience(service: &Service, call: &Call<'_>, name: &str) -> Result {
-    let principal = principal(service, call)?;
-    let query = Query::read(call.query, &["audience", "line", "last"])?;
-    let last = match query.text("last") {
-        None | Some("true") => true,
-        Some("false") => false,
-        Some(_) => {
-            return Err(Error::at(Kind::InvalidField, "last", "it is true or false").into());
-        }
-    };
-    let part = Part {
-        audience: query.number("audience", 1, u64::MAX)?,
-        line: query.number("line", 0, u64::MAX)?.unwrap_or(0),
-        users: lines(call.body)?,
-        last,
-    };
-    let view = service
-        .fill_audience(&principal, Surface::NativeHttp, &segment(name)?, part)
-        .await?;
-    answer(&AudienceBody::from(view))
-}
-
-/// `GET /v1/audiences/{name}?audience=`
-pub(super) async fn get_audience(service: &Service, call: &Call<'_>, name: &str) -> Result {
-    let principal = principal(service, call)?;
-    let query = Query::read(call.query, &["audience"])?;
-    let generation = query.number("audience", 1, u64::MAX)?;
-    let view = service
-        .audience(&principal, &segment(name)?, generation)
-        .await?;
-    answer(&AudienceBody::from(view))
-}
-
-/// The ids in a body of lines. A line that cannot be read refuses the whole part, by its number: nothing of it was taken.
-fn lines(body: &[u8]) -> std::result::Result<Vec<String>, Error> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| Error::new(Kind::Malformed, "the body is not UTF-8"))?;
-    let lines = text.lines().zip(1_usize..);
-    let filled = lines.filter(|(line, _)| !line.trim().is_empty());
-    filled
-        .map(|(line, number)| {
-            let id: String = serde_json::from_str(line).map_err(|error| {
-                let detail = format!("line {number} is no JSON text: {error}");
-                Error::new(Kind::Malformed, detail)
-            })?;
-            waybill_core::id::check_id(&id).map_err(|error| {
-                Error::new(Kind::InvalidId, format!("line {number}: the id {error}"))
-            })?;
-            Ok(id)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_json_texts() {
-        let read = |text: &str| lines(text.as_bytes()).map_err(|error| error.kind);
-        assert_eq!(
-            read("\"a\"\n\"李\"\r\n\n\"c\""),
-            Ok(vec!["a".into(), "李".into(), "c".into()])
-        );
-        assert_eq!(read(""), Ok(Vec::new()));
-        assert_eq!(read("\"a\"\nb"), Err(Kind::Malformed));
-        assert_eq!(read("7"), Err(Kind::Malformed));
-        assert_eq!(read("\"\""), Err(Kind::InvalidId));
-    }
 }
