@@ -25,8 +25,12 @@ const RAMP_STEPS: u32 = 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Ask {
-    /// A durable send to a user of the corpus.
+    /// A durable send to a user of the corpus: a notice.
     Send,
+    /// The same text in a single chat.
+    Chat,
+    /// One notice to several users at once, over HTTP.
+    Task,
     /// The first page of the log of a user of the corpus.
     Pull,
 }
@@ -60,6 +64,8 @@ pub struct Setup {
     pub connections: u32,
     /// Entries in a page.
     pub page: u32,
+    /// Receivers of a task.
+    pub receivers: u32,
     /// The index of the first message: another one in each run, so that no key comes twice.
     pub first: u64,
 }
@@ -150,9 +156,17 @@ impl HttpClient {
             out,
         } = self;
         match setup.ask {
-            Ask::Send => {
-                requests.send(&setup.pool, setup.first + index, out);
+            Ask::Send | Ask::Chat => {
+                let chat = setup.ask == Ask::Chat;
+                requests.send(&setup.pool, setup.first + index, chat, out);
                 target::check_sent(connection.call(out.as_bytes()).await?)
+            }
+            Ask::Task => {
+                let from = Rng::new(setup.pool.corpus().seed() ^ 0x7461_736b, index)
+                    .below(setup.pool.corpus().users());
+                requests.task(&setup.pool, setup.first + index, from, setup.receivers, out);
+                let answer = connection.call(out.as_bytes()).await?;
+                target::check_task(answer, setup.receivers)
             }
             Ask::Pull => {
                 requests.pull(setup.reader(index), setup.page, out);
@@ -167,12 +181,14 @@ impl QuicClient {
         let Self { setup, connection } = self;
         let failed = |e: waybill_client::Error| refused(e.to_string());
         match setup.ask {
-            Ask::Send => {
-                connection
-                    .send(target::outgoing(&setup.pool, setup.first + index))
-                    .await
-                    .map_err(failed)?;
+            Ask::Send | Ask::Chat => {
+                let mut outgoing = target::outgoing(&setup.pool, setup.first + index);
+                if setup.ask == Ask::Chat {
+                    target::as_chat(&mut outgoing);
+                }
+                connection.send(outgoing).await.map_err(failed)?;
             }
+            Ask::Task => return Err(Error::Options("tasks go over HTTP".into())),
             Ask::Pull => {
                 let user = crate::corpus::user_id(setup.reader(index));
                 let page = connection
@@ -358,6 +374,7 @@ mod tests {
             clients: 2,
             connections: 1,
             page: 10,
+            receivers: 10,
             first: 0,
         }
     }

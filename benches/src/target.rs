@@ -80,26 +80,48 @@ impl Requests {
         }
     }
 
-    /// Overwrites `out` with the send of message `index` of `pool`: `POST /v1/messages` with the key in header and body.
-    pub fn send(&mut self, pool: &Pool, index: u64, out: &mut String) {
+    /// Overwrites `out` with the send of message `index` of `pool`: `POST /v1/messages` with the key in header and body; in a
+    /// single chat, if that is wanted.
+    pub fn send(&mut self, pool: &Pool, index: u64, chat: bool, out: &mut String) {
+        let to = format!("\"user\":\"{}\"", user_id(pool.corpus().receiver(index)));
+        self.post("/v1/messages", pool, index, chat, &to, out);
+    }
+
+    /// Overwrites `out` with message `index` of `pool` to `count` users from number `from` on, and on from the first.
+    pub fn task(&mut self, pool: &Pool, index: u64, from: u32, count: u32, out: &mut String) {
+        let users = pool.corpus().users();
+        let ids = (0..count).map(|step| format!("\"{}\"", user_id((from + step) % users)));
+        let to = format!("\"users\":[{}]", ids.collect::<Vec<_>>().join(","));
+        self.post("/v1/tasks", pool, index, false, &to, out);
+    }
+
+    fn post(
+        &mut self,
+        path: &str,
+        pool: &Pool,
+        index: u64,
+        chat: bool,
+        to: &str,
+        out: &mut String,
+    ) {
         let message = pool.message(index);
         let key = hex::encode(pool.corpus().key(index));
+        let (content_type, content) = match chat {
+            true => (CHAT_TYPE, chat_content(&message.content)),
+            false => (CONTENT_TYPE, message.content.clone()),
+        };
         self.body.clear();
         out.clear();
         // Infallible, here and below: the sinks are Strings.
         let _ = write!(
             self.body,
-            "{{\"to\":{{\"user\":\"{}\"}},\"contentType\":{CONTENT_TYPE},\"content\":{},\"clientMsgID\":\"{key}\",\
+            "{{\"to\":{{{to}}},\"contentType\":{content_type},\"content\":{content},\"clientMsgID\":\"{key}\",\
              \"operationID\":\"{}\",\"senderNickname\":\"{}\",\"senderFaceURL\":\"{}\"}}",
-            user_id(pool.corpus().receiver(index)),
-            message.content,
-            message.operation_id,
-            message.sender_nickname,
-            message.sender_face,
+            message.operation_id, message.sender_nickname, message.sender_face,
         );
         let _ = write!(
             out,
-            "POST /v1/messages HTTP/1.1\r\n{}Idempotency-Key: {key}\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\n{}Idempotency-Key: {key}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{}",
             self.head,
             self.body.len(),
@@ -134,6 +156,41 @@ pub fn outgoing(pool: &Pool, index: u64) -> Outgoing {
         sender_face_url: message.sender_face.clone(),
         content: message.content.clone().into_bytes(),
         ..Outgoing::default()
+    }
+}
+
+/// OpenIM's contentType of a text.
+const CHAT_TYPE: u32 = 101;
+
+/// A notice's content as the text of a chat: as many bytes, so that only the kind of message differs.
+fn chat_content(content: &str) -> String {
+    serde_json::json!({ "text": content.replace('"', "'") }).to_string()
+}
+
+/// Makes a text in a single chat of a notice.
+pub fn as_chat(outgoing: &mut Outgoing) {
+    outgoing.content_type = CHAT_TYPE;
+    let content = String::from_utf8_lossy(&outgoing.content).into_owned();
+    outgoing.content = chat_content(&content).into_bytes();
+}
+
+/// The answer to a task that is answered receiver by receiver, judged.
+///
+/// # Errors
+/// [`Error::Refused`] unless the status is 200; [`Error::Server`] when it is not answered for each receiver.
+pub fn check_task(answer: http1::Answer<'_>, receivers: u32) -> Result<()> {
+    let text = answer.body;
+    check_sent(http1::Answer {
+        status: answer.status,
+        body: text,
+    })?;
+    let found = text.windows(6).filter(|six| six == b"\"seq\":").count();
+    if found == receivers as usize {
+        Ok(())
+    } else {
+        Err(server_error(format!(
+            "{found} of {receivers} receivers were served"
+        )))
     }
 }
 
@@ -223,7 +280,7 @@ mod tests {
         let mut requests = Requests::new("127.0.0.1:10002".parse().unwrap(), "secret");
         let mut out = String::new();
         for index in [0, 7, 25] {
-            requests.send(&pool, index, &mut out);
+            requests.send(&pool, index, false, &mut out);
             let (head, body) = out.split_once("\r\n\r\n").unwrap();
             assert!(
                 head.contains(&format!("Content-Length: {}\r\n", body.len()))

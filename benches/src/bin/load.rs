@@ -64,6 +64,9 @@ struct Args {
     /// Entries in a pulled page.
     #[arg(long, default_value_t = 200)]
     page: u32,
+    /// Receivers of a task: each operation is so many.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=512))]
+    receivers: u32,
     /// Receivers.
     #[arg(long, default_value_t = DEFAULT_USERS)]
     users: u32,
@@ -167,7 +170,7 @@ fn run(args: &Args) -> Result<bool> {
     let client = Usage::own().since(client_before);
     let config = serde_json::json!({
         "ask": args.ask, "transport": args.transport, "plan": plan, "clients": args.clients,
-        "connections": args.connections, "page": args.page, "users": args.users, "ramp_p99_ms": args.ramp,
+        "connections": args.connections, "page": args.page, "receivers": args.receivers, "users": args.users, "ramp_p99_ms": args.ramp,
         "quick": args.quick, "client": "one thread",
     });
     let manifest = recording.end(
@@ -213,6 +216,7 @@ fn setup(args: &Args) -> Result<Setup> {
         clients: args.clients,
         connections: args.connections,
         page: args.page,
+        receivers: args.receivers,
         first: args.first,
     })
 }

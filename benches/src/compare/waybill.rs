@@ -182,7 +182,7 @@ impl System for WaybillSystem {
         self.runtime.block_on(async {
             let mut connection = target::http(server).await?;
             let mut out = String::new();
-            requests.send(&turn.pool, 0, &mut out);
+            requests.send(&turn.pool, 0, false, &mut out);
             target::check_sent(connection.call(out.as_bytes()).await?)?;
             // Every user's log is asked for its head: delivered is what stands in the receivers' logs.
             let mut set = tokio::task::JoinSet::new();
@@ -235,7 +235,7 @@ async fn over_http(
     let mut out = String::new();
     let mut sent = Instant::now();
     while !turn.is_over(sent) {
-        requests.send(&turn.pool, turn.take(1), &mut out);
+        requests.send(&turn.pool, turn.take(1), false, &mut out);
         target::check_sent(connection.call(out.as_bytes()).await?)?;
         let now = Instant::now();
         turn.answered(sent, now, 1);
