@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use support::cast;
-use support::chronicle::Chronicle;
+use support::crowd::{Crowd, EVERYBODY, user};
 use waybill_core::body::{Body, Change};
-use waybill_core::command::{Ask, Command, Deed, Post, Send, Stamped, To, UserRef};
+use waybill_core::command::{Ask, Deed, To};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Audience, ConversationKind, Fact, Options, Part, Terms, unpack_users};
-use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, ConversationSeq, Position, Seq, Time, UserNo};
+use waybill_core::fact::{Audience, Fact, Options, Part, Terms, unpack_users};
+use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal};
-use waybill_core::record::Surface;
 use waybill_core::state::{
     ConversationLogRow, ConversationRow, EntryKind, Family, MapState, MembershipRow, RemovedRow,
-    Running, SettingsKey, SettingsRow, StateExt, TimerKind, UserHeadRow, UserLogRow,
+    StateExt, TimerKind, UserHeadRow, UserLogRow,
 };
 
 const USERS: u64 = 9;
@@ -27,82 +25,29 @@ const SENDERS: u64 = 2;
 /// Milliseconds that pass with a deal at most.
 const STEP_MS: u64 = 40;
 
-fn user(number: u64) -> UserRef {
-    let id = format!("person-{number}");
-    UserRef {
-        hash: cast::hash_key().hash(Domain::User, &[id.as_bytes()]),
-        id,
-        opening: cast::opening(number, 9),
-    }
-}
-
 struct World {
-    chronicle: Chronicle,
-    clock: u64,
-    asked: u64,
+    crowd: Crowd,
     messages: Vec<Position>,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world = Self {
-            chronicle: Chronicle::new(),
-            clock: 1_700_000_000_000,
-            asked: 0,
+        Self {
+            crowd: Crowd::new(USERS),
             messages: Vec::new(),
-        };
-        let epoch = cast::epoch();
-        world.ask(Ask::Found { epoch, rules: 1 }).unwrap();
-        let name = Body::Audience {
-            name: "everybody".to_owned(),
-        };
-        let begin = Ask::BeginAudience {
-            name: cast::token(1),
-            body: name.seal(cast::opening(1, 1)),
-        };
-        world.ask(begin).unwrap();
-        let audience = AudienceNo(1);
-        let fill = Ask::FillAudience {
-            audience,
-            line: 0,
-            users: (1..=USERS).map(user).collect(),
-            opening: cast::opening(1, 2),
-        };
-        world.ask(fill).unwrap();
-        world.ask(Ask::CommitAudience { audience }).unwrap();
-        world
+        }
     }
 
     fn ask(&mut self, ask: Ask) -> Answer {
-        self.asked += 1;
-        let command = Command {
-            by: UserNo(1),
-            surface: Surface::Server,
-            ask,
-        };
-        let time = Time(self.clock);
-        let mut steps = self.chronicle.take(&[Stamped { time, command }]);
-        steps.remove(0).answer
+        self.crowd.ask(ask).answer
     }
 
     fn now(&self) -> Time {
-        Time(self.clock)
+        Time(self.crowd.clock)
     }
 
     fn single(&mut self, sender: u64, receiver: u64, options_off: Options, terms: Terms) {
-        let answer = self.ask(Ask::Send(Send {
-            sender: user(sender),
-            receiver: user(receiver),
-            kind: ConversationKind::Notification,
-            account: true,
-            content_type: 1400,
-            notification_type: 0,
-            options_off,
-            key: None,
-            digest: cast::digest(1),
-            terms: (terms != Terms::default()).then_some(terms),
-            body: cast::message(self.asked).seal(cast::opening(self.asked, 4)),
-        }));
+        let answer = self.crowd.send(sender, receiver, options_off, terms).answer;
         let Ok(Outcome::Sent(sent)) = answer else {
             panic!("{answer:?}");
         };
@@ -110,18 +55,7 @@ impl World {
     }
 
     fn post(&mut self, sender: u64, to: To, terms: Terms) -> Answer {
-        let answer = self.ask(Ask::Post(Post {
-            sender: user(sender),
-            to,
-            kind: ConversationKind::Notification,
-            content_type: 1400,
-            notification_type: 0,
-            options_off: Options::default(),
-            key: None,
-            digest: cast::digest(1),
-            terms: (terms != Terms::default()).then_some(terms),
-            body: cast::message(self.asked).seal(cast::opening(self.asked, 4)),
-        }));
+        let answer = self.crowd.post(sender, to, terms).answer;
         match &answer {
             Ok(Outcome::Begun { position, .. }) => self.messages.push(*position),
             Ok(Outcome::Posted(sent)) => {
@@ -133,8 +67,7 @@ impl World {
     }
 
     fn wide(&mut self, sender: u64, terms: Terms) -> Position {
-        self.post(sender, To::Audience(AudienceNo(1)), terms)
-            .unwrap();
+        self.post(sender, To::Audience(EVERYBODY), terms).unwrap();
         *self.messages.last().unwrap()
     }
 
@@ -144,36 +77,22 @@ impl World {
             message,
             receiver,
             part: Part::Content,
-            body: body.seal(cast::opening(self.asked, 5)),
+            body: body.seal(cast::opening(self.crowd.asked, 5)),
         })
-    }
-
-    fn running(&self) -> Vec<Running> {
-        match self.chronicle.state.row(SettingsKey::Running).unwrap() {
-            Some(SettingsRow::Running(running)) => running,
-            _ => Vec::new(),
-        }
     }
 
     /// One step of what a sender has under way, if anything.
     fn go_on(&mut self, sender: u64) -> bool {
-        let running = self.running();
-        let Some(own) = running.iter().find(|one| one.sender == UserNo(sender)) else {
+        let Some((message, from)) = self.crowd.first_of(sender) else {
             return false;
         };
-        let row: waybill_core::state::FanoutRow =
-            self.chronicle.state.row(own.message).unwrap().unwrap();
-        let ask = Ask::FanoutNext {
-            message: own.message,
-            from: row.next,
-        };
-        self.ask(ask).unwrap();
+        self.ask(Ask::FanoutNext { message, from }).unwrap();
         true
     }
 
     /// All timers, as (time, message, what).
     fn timers(&self) -> Vec<(Time, Position, TimerKind)> {
-        let rows = self.chronicle.state.rows.iter();
+        let rows = self.crowd.chronicle.state.rows.iter();
         let timers = rows.filter(|((family, _), _)| *family == Family::Timers);
         let timer = timers.map(|((_, key), value)| {
             use waybill_core::state::{Row, TimerRow};
@@ -201,7 +120,7 @@ impl World {
     }
 
     fn finish(&mut self) {
-        self.clock += 1_000_000;
+        self.crowd.clock += 1_000_000;
         self.meet();
         for sender in 1..=SENDERS {
             while self.go_on(sender) {}
@@ -211,9 +130,9 @@ impl World {
     /// Since which record each message may be delivered, its terms and whether it counts.
     fn sent(&self) -> BTreeMap<Position, (Position, Option<Terms>, bool)> {
         let mut sent = BTreeMap::new();
-        for position in 1..=self.chronicle.tail.position.0 {
+        for position in 1..=self.crowd.chronicle.tail.position.0 {
             let position = Position(position);
-            let record = self.chronicle.record(position.0);
+            let record = self.crowd.chronicle.record(position.0);
             match record.fact {
                 Fact::MessageSent(message) => {
                     let counts = message.options_off.counts_as_unread();
@@ -249,7 +168,7 @@ impl World {
         receiver: UserNo,
         sent: &BTreeMap<Position, (Position, Option<Terms>, bool)>,
     ) {
-        let state = &self.chronicle.state;
+        let state = &self.crowd.chronicle.state;
         let conversation = Conversation::Notification {
             account: UserNo(account),
             receiver,
@@ -294,7 +213,7 @@ impl World {
 
     /// Dense, ascending, and every message once.
     fn check_log(&self, receiver: UserNo) {
-        let state = &self.chronicle.state;
+        let state = &self.crowd.chronicle.state;
         let Some(head) = state.row::<UserHeadRow>(receiver).unwrap() else {
             return;
         };
@@ -312,23 +231,25 @@ impl World {
     /// After all that was under way: every receiver has every message, but of those withdrawn on their way.
     fn check_end(&self) {
         assert_eq!(self.timers(), [], "something is still due");
-        assert_eq!(self.running(), []);
+        assert_eq!(self.crowd.running(), []);
         for position in &self.messages {
-            let Fact::MessagePosted(posted) = self.chronicle.record(position.0).fact else {
+            let Fact::MessagePosted(posted) = self.crowd.chronicle.record(position.0).fact else {
                 continue;
             };
             let all: Vec<UserNo> = match &posted.audience {
                 Audience::Listed { receivers, .. } => unpack_users(receivers).collect(),
                 _ => (1..=USERS).map(UserNo).collect(),
             };
-            let row: Option<waybill_core::state::FanoutRow> =
-                self.chronicle.state.row(*position).unwrap();
+            let row = self.crowd.fanout(*position);
             if row.is_some_and(|row| row.cut.is_some()) {
                 continue;
             }
             for receiver in all.into_iter().filter(|user| *user != posted.sender) {
-                let delivering =
-                    waybill_core::rules::delivering(&self.chronicle.state, *position, receiver);
+                let delivering = waybill_core::rules::delivering(
+                    &self.crowd.chronicle.state,
+                    *position,
+                    receiver,
+                );
                 assert!(
                     delivering.unwrap().is_some(),
                     "{receiver:?} lacks {position:?}"
@@ -380,7 +301,7 @@ fn deals() -> impl Strategy<Value = Vec<(u64, Deal)>> {
 fn play(world: &mut World, deal: Deal) {
     let terms = |world: &World, (key, ends): Wish| Terms {
         collapse: key.map(|key| [key; 8]),
-        expires: ends.map(|ends| Time(world.clock + ends)),
+        expires: ends.map(|ends| Time(world.crowd.clock + ends)),
         not_before: None,
     };
     let tend = |world: &mut World, account, by, deed| {
@@ -413,7 +334,7 @@ fn play(world: &mut World, deal: Deal) {
         }
         Deal::Wide(from, wish, wait) => {
             let terms = Terms {
-                not_before: wait.map(|wait| Time(world.clock + wait)),
+                not_before: wait.map(|wait| Time(world.crowd.clock + wait)),
                 ..terms(world, wish)
             };
             world.wide(from, terms);
@@ -451,7 +372,7 @@ proptest! {
     ) {
         let mut world = World::new();
         for (passes, deal) in deals {
-            world.clock += passes;
+            world.crowd.clock += passes;
             world.meet();
             play(&mut world, deal);
             world.check();
@@ -459,19 +380,19 @@ proptest! {
         world.finish();
         world.check();
         world.check_end();
-        let last = world.chronicle.tail.position.0;
+        let last = world.crowd.chronicle.tail.position.0;
         let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut < last).collect();
         let mut folded = MapState::default();
-        world.chronicle.fold_into(&mut folded, 1, &cuts);
-        prop_assert!(folded.rows == world.chronicle.state.rows);
+        world.crowd.chronicle.fold_into(&mut folded, 1, &cuts);
+        prop_assert!(folded.rows == world.crowd.chronicle.state.rows);
     }
 }
 
 #[test]
 fn what_cannot_be_kept_is_refused() {
     let mut world = World::new();
-    let now = world.clock;
-    let wide = || To::Audience(AudienceNo(1));
+    let now = world.crowd.clock;
+    let wide = || To::Audience(EVERYBODY);
     let with = |expires: Option<u64>, not_before: Option<u64>| Terms {
         collapse: None,
         expires: expires.map(Time),
@@ -497,12 +418,16 @@ fn what_cannot_be_kept_is_refused() {
     };
     world.ask(recall).unwrap();
     assert_eq!(world.change(message, None), Err(Refusal::Withdrawn));
-    world.clock += 10;
+    world.crowd.clock += 10;
     let release = Ask::Release { message };
     assert_eq!(world.ask(release), Err(Refusal::Stale));
     world.finish();
     for receiver in 1..=USERS {
-        let head = world.chronicle.state.row::<UserHeadRow>(UserNo(receiver));
+        let head = world
+            .crowd
+            .chronicle
+            .state
+            .row::<UserHeadRow>(UserNo(receiver));
         assert_eq!(head.unwrap(), None, "it came to somebody");
     }
 }

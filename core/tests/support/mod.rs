@@ -3,6 +3,7 @@
 
 pub mod cast;
 pub mod chronicle;
+pub mod crowd;
 pub mod files;
 pub mod model;
 pub mod model_directory;
