@@ -11,7 +11,7 @@ use crate::state::family::Family;
 pub struct UserHeadRow {
     /// The last seq.
     pub head: Seq,
-    /// The first seq still present.
+    /// The first seq that is still shown. The entries before it stay.
     pub floor: Seq,
     /// How many entries are no messages.
     pub control: ControlSeq,
