@@ -19,6 +19,8 @@ pub mod script_many;
 pub mod script_status;
 pub mod script_terms;
 pub mod shapes;
+pub mod terms;
+pub mod told;
 pub mod vector_hashes;
 pub mod vector_many;
 pub mod vector_rows;
