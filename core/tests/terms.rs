@@ -69,8 +69,8 @@ fn deals(
         steps => sender().prop_map(Deal::GoOn),
         2 => (message(), one()).prop_map(|(at, to)| Deal::Recall(at, to)),
         3 => (message(), one()).prop_map(|(at, to)| Deal::Change(at, to)),
-        1 => sender().prop_map(Deal::Stop),
-        2 => (0..4_usize).prop_map(Deal::Edit),
+        2 => sender().prop_map(Deal::Stop),
+        6 => (0..4_usize).prop_map(Deal::Edit),
         3 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Read(of, by, at)),
         2 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Remove(of, by, at)),
     ];
@@ -183,7 +183,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn what_stops_half_way_is_told_to_those_who_have_it(
