@@ -1,5 +1,6 @@
 //! Messages with terms, and changes of messages, interleaved at random with reading, deleting and recalling: what is shown, in
-//! which order, and what is unread is held to what the facts say, by walking all of it.
+//! which order, and what is unread is held to what the facts say, by walking all of it. With few users most fan-outs are done at once;
+//! with many, what is under way is recalled, over, changed or superseded when only some have it.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;

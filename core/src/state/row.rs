@@ -23,8 +23,8 @@ mod terms;
 
 pub use audience::{AudienceMemberRow, AudienceNameRow, AudienceRow, RefusedRow};
 pub use conversation::{
-    ConversationLogRow, ConversationRow, MembershipRow, RemovedRow, Table, UserConversationRow,
-    VersionRow,
+    ChangesRow, ConversationLogRow, ConversationRow, MembershipRow, RemovedRow, Table,
+    UserConversationRow, VersionRow,
 };
 pub use directory::{
     DeviceNameRow, DeviceRow, DevicesRow, ProfileRow, RegistrationRow, TokenCutRow, TokenRow,
@@ -32,7 +32,7 @@ pub use directory::{
 };
 pub use fanout::{EarlyRow, Errand, FanoutChunkRow, FanoutRow, Running};
 pub use log::{ControlLogRow, EntryKind, UserHeadRow, UserLogRow};
-pub use message::{ChangesRow, DedupRow, ErasedRow};
+pub use message::{DedupRow, ErasedRow};
 pub use settings::{SettingsKey, SettingsRow};
 pub use status::{AccountRow, MarkRow, StatusPlace, StatusRow, StatusState, StatusTimeRow};
 pub use terms::{CollapseRow, TimerKind, TimerRow};

@@ -28,7 +28,7 @@ pub struct ConversationLogRow {
     pub position: Position,
     /// The message's record, where that is another one.
     pub message: Option<Position>,
-    /// As in [`UserLogRow`].
+    /// As in [`UserLogRow`](super::UserLogRow).
     pub ahead_ms: u16,
     /// The notice's `notificationType`, 0 for anything else.
     pub notification_type: i32,
@@ -52,6 +52,16 @@ impl ConversationLogRow {
         self.message.unwrap_or(self.position)
     }
 }
+
+/// What changed a message after it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesRow {
+    /// The record whose body has the content in force.
+    pub content: Option<Position>,
+    /// The record whose body has the business status line in force.
+    pub status_line: Option<Position>,
+}
+row!(ChangesRow, Changes, (Conversation, ConversationSeq));
 
 /// What a user has read of a conversation, and set for it. Without a row: nothing, and nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
