@@ -9,20 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use support::cast;
-use support::chronicle::Chronicle;
-use waybill_core::body::Body;
-use waybill_core::command::{Ask, Command, Deed, Post, Send, Stamped, To, UserRef};
+use support::crowd::{Crowd, EVERYBODY, user};
+use waybill_core::command::{Ask, Deed, To};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{ConversationKind, Fact, Options};
-use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, ConversationSeq, Position, Seq, Time, UserNo};
-use waybill_core::limits::{MAX_CHUNK, MAX_FILLED, MAX_LISTED, MAX_PASSED, MAX_RUNNING};
+use waybill_core::fact::{Fact, Options, Terms};
+use waybill_core::id::{ConversationSeq, Position, Seq, UserNo};
+use waybill_core::limits::{MAX_CHUNK, MAX_LISTED, MAX_PASSED, MAX_RUNNING};
 use waybill_core::outcome::{Outcome, Refusal};
-use waybill_core::record::Surface;
 use waybill_core::rules::{self, Step};
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, MapState, MembershipRow, SettingsKey, SettingsRow,
-    StateExt, UserHeadRow, UserLogRow,
+    ConversationLogRow, ConversationRow, MapState, MembershipRow, StateExt, UserHeadRow, UserLogRow,
 };
 
 /// Users: several chunks of them.
@@ -32,19 +28,9 @@ const REGISTERED: u64 = 3;
 /// The senders have the first numbers.
 const SENDERS: u64 = 2;
 
-fn user(number: u64) -> UserRef {
-    let id = format!("person-{number}");
-    UserRef {
-        hash: cast::hash_key().hash(Domain::User, &[id.as_bytes()]),
-        id,
-        opening: cast::opening(number, 9),
-    }
-}
-
 /// A ledger, and what was asked of it.
 struct World {
-    chronicle: Chronicle,
-    commands: u64,
+    crowd: Crowd,
     /// Messages in the order of the ledger: position, sender, receivers.
     messages: Vec<(u64, u64, BTreeSet<u64>)>,
     recalled: BTreeSet<u64>,
@@ -53,35 +39,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            chronicle: Chronicle::new(),
-            commands: 0,
+            crowd: Crowd::new(USERS),
             messages: Vec::new(),
             recalled: BTreeSet::new(),
         };
-        world.ask(Ask::Found {
-            epoch: cast::epoch(),
-            rules: 1,
-        });
-        let name = Body::Audience {
-            name: "everybody".to_owned(),
-        };
-        world.ask(Ask::BeginAudience {
-            name: cast::token(1),
-            body: name.seal(cast::opening(1, 1)),
-        });
-        let numbers: Vec<u64> = (1..=USERS).collect();
-        for (index, chunk) in numbers.chunks(MAX_FILLED).enumerate() {
-            let step = world.ask(Ask::FillAudience {
-                audience: AudienceNo(1),
-                line: (index * MAX_FILLED) as u64,
-                users: chunk.iter().map(|number| user(*number)).collect(),
-                opening: cast::opening(index as u64, 2),
-            });
-            step.answer.unwrap();
-        }
-        world.ask(Ask::CommitAudience {
-            audience: AudienceNo(1),
-        });
         for number in (1..=USERS).step_by(REGISTERED as usize) {
             world.ask(Ask::Register {
                 user: user(number),
@@ -92,33 +53,15 @@ impl World {
     }
 
     fn ask(&mut self, ask: Ask) -> Step {
-        self.commands += 1;
-        let command = Command {
-            by: UserNo(1),
-            surface: Surface::Server,
-            ask,
-        };
-        let stamped = Stamped {
-            time: Time(1_700_000_000_000 + self.commands * 7),
-            command,
-        };
-        self.chronicle.take(&[stamped]).remove(0)
+        self.crowd.clock += 7;
+        self.crowd.ask(ask)
     }
 
     fn single(&mut self, sender: u64, receiver: u64) {
-        let step = self.ask(Ask::Send(Send {
-            sender: user(sender),
-            receiver: user(receiver),
-            kind: ConversationKind::Notification,
-            account: true,
-            content_type: 1400,
-            notification_type: 0,
-            options_off: Options(0),
-            key: None,
-            digest: cast::digest(1),
-            terms: None,
-            body: cast::message(self.commands).seal(cast::opening(self.commands, 4)),
-        }));
+        self.crowd.clock += 7;
+        let step = self
+            .crowd
+            .send(sender, receiver, Options::default(), Terms::default());
         let Ok(Outcome::Sent(sent)) = step.answer else {
             panic!("{step:?}");
         };
@@ -127,18 +70,8 @@ impl World {
     }
 
     fn post(&mut self, sender: u64, to: To) -> Step {
-        self.ask(Ask::Post(Post {
-            sender: user(sender),
-            to,
-            kind: ConversationKind::Notification,
-            content_type: 1400,
-            notification_type: 0,
-            options_off: Options(0),
-            key: None,
-            digest: cast::digest(1),
-            terms: None,
-            body: cast::message(self.commands).seal(cast::opening(self.commands, 4)),
-        }))
+        self.crowd.clock += 7;
+        self.crowd.post(sender, to, Terms::default())
     }
 
     fn list(&mut self, sender: u64, receivers: BTreeSet<u64>) {
@@ -165,27 +98,14 @@ impl World {
         position
     }
 
-    /// The first fan-out under way of one sender, and where it stands.
-    fn running(&self, sender: u64) -> Option<(Position, UserNo)> {
-        let running = match self.chronicle.state.row(SettingsKey::Running).unwrap() {
-            Some(SettingsRow::Running(running)) => running,
-            _ => Vec::new(),
-        };
-        let mut own = running.iter().filter(|one| one.sender.0 == sender);
-        let message = own.next()?.message;
-        let row: waybill_core::state::FanoutRow =
-            self.chronicle.state.row(message).unwrap().unwrap();
-        Some((message, row.next))
-    }
-
     fn go_on(&mut self, sender: u64) -> bool {
-        let Some((message, from)) = self.running(sender) else {
+        let Some((message, from)) = self.crowd.first_of(sender) else {
             return false;
         };
         let step = self.ask(Ask::FanoutNext { message, from });
         step.answer.unwrap();
         // Told twice, it does nothing twice.
-        if self.running(sender) != Some((message, from)) {
+        if self.crowd.first_of(sender) != Some((message, from)) {
             let again = self.ask(Ask::FanoutNext { message, from });
             assert_eq!(again.answer, Err(Refusal::Stale));
         }
@@ -207,7 +127,7 @@ impl World {
 
     /// Everything that was promised, as it stands when nothing is under way any more.
     fn check(&self) {
-        let state = &self.chronicle.state;
+        let state = &self.crowd.chronicle.state;
         let mut logs: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
         for number in 1..=USERS {
             let Some(head) = state.row::<UserHeadRow>(UserNo(number)).unwrap() else {
@@ -220,7 +140,7 @@ impl World {
                 before = row.position.0;
                 let message = row.message_position();
                 let (Fact::MessageSent(_) | Fact::MessagePosted(_)) =
-                    self.chronicle.record(message.0).fact
+                    self.crowd.chronicle.record(message.0).fact
                 else {
                     continue;
                 };
@@ -256,7 +176,7 @@ impl World {
 
     /// The conversation says the same as the log, has its messages recalled, and counts right.
     fn check_conversation(&self, sender: u64, number: u64, found: &[u64]) {
-        let state = &self.chronicle.state;
+        let state = &self.crowd.chronicle.state;
         let (account, receiver) = (UserNo(sender), UserNo(number));
         let conversation = Conversation::Notification { account, receiver };
         let Some(end) = state.row::<ConversationRow>(conversation).unwrap() else {
@@ -328,7 +248,7 @@ proptest! {
                     let last = USERS.min(first + count - 1);
                     world.list(sender, (first..=last).collect());
                 }
-                Deal::Wide(sender, 0) => drop(world.wide(sender, To::Audience(AudienceNo(1)))),
+                Deal::Wide(sender, 0) => drop(world.wide(sender, To::Audience(EVERYBODY))),
                 Deal::Wide(sender, 1) => drop(world.wide(sender, To::Registered)),
                 Deal::Wide(sender, _) => drop(world.wide(sender, To::Seen)),
                 Deal::GoOn(sender) => drop(world.go_on(sender)),
@@ -340,11 +260,11 @@ proptest! {
         }
         world.check();
         // A crash anywhere, and another batching, come to the same.
-        let last = world.chronicle.tail.position.0;
+        let last = world.crowd.chronicle.tail.position.0;
         let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut < last).collect();
         let mut folded = MapState::default();
-        world.chronicle.fold_into(&mut folded, 1, &cuts);
-        prop_assert!(folded.rows == world.chronicle.state.rows);
+        world.crowd.chronicle.fold_into(&mut folded, 1, &cuts);
+        prop_assert!(folded.rows == world.crowd.chronicle.state.rows);
     }
 }
 
@@ -393,7 +313,8 @@ fn only_so_many_fan_outs_run_at_once() {
     let step = world.post(2, To::Registered);
     assert_eq!(step.answer, Err(Refusal::TooManyRunning));
     while world
-        .running(1)
+        .crowd
+        .first_of(1)
         .is_some_and(|(message, _)| message == Position(world.messages[0].0))
     {
         world.go_on(1);
@@ -402,7 +323,7 @@ fn only_so_many_fan_outs_run_at_once() {
     // A recall of one that runs needs no place of its own; of one that is done it does.
     world.recall(1);
     assert_eq!(
-        world.running(1).map(|(message, _)| message.0),
+        world.crowd.first_of(1).map(|(message, _)| message.0),
         Some(world.messages[1].0)
     );
     let recall = Ask::Recall {

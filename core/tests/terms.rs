@@ -1,342 +1,34 @@
 //! Messages with terms, and changes of messages, interleaved at random with reading, deleting and recalling: what is shown, in
-//! which order, and what is unread is held to what the facts say, by walking all of it.
+//! which order, and what is unread is held to what the facts say, by walking all of it. With few users most fan-outs are done at once;
+//! with many, what is under way is recalled, over, changed or superseded when only some have it.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use support::cast;
-use support::chronicle::Chronicle;
-use waybill_core::body::{Body, Change};
-use waybill_core::command::{Ask, Command, Deed, Post, Send, Stamped, To, UserRef};
+use support::crowd::{EVERYBODY, user};
+use support::terms::{SENDERS, World};
+use support::told::Told;
+use waybill_core::command::{Ask, Deed, To};
 use waybill_core::conversation::Conversation;
-use waybill_core::fact::{Audience, ConversationKind, Fact, Options, Part, Terms, unpack_users};
-use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, ConversationSeq, Position, Seq, Time, UserNo};
-use waybill_core::outcome::{Answer, Outcome, Refusal};
-use waybill_core::record::Surface;
-use waybill_core::state::{
-    ConversationLogRow, ConversationRow, EntryKind, Family, MapState, MembershipRow, RemovedRow,
-    Running, SettingsKey, SettingsRow, StateExt, TimerKind, UserHeadRow, UserLogRow,
-};
+use waybill_core::fact::{Options, Terms, Withdrawal};
+use waybill_core::id::{ConversationSeq, Time, UserNo};
+use waybill_core::limits::{MAX_CHUNK, MAX_RECALLED};
+use waybill_core::outcome::Refusal;
+use waybill_core::state::{MapState, StateExt, UserHeadRow};
 
-const USERS: u64 = 9;
-const SENDERS: u64 = 2;
+/// Few users: a fan-out takes one step.
+const FEW: u64 = 9;
+/// Many users: a fan-out takes three chunks, and what follows it five steps.
+const MANY: u64 = 2 * MAX_CHUNK as u64 + 100;
+/// Some of the many: the first and the last, and those on both sides of where a chunk or a step ends.
+const SOME: [u64; 14] = [
+    1, 2, 3, 249, 250, 251, 499, 500, 501, 750, 999, 1_000, 1_001, MANY,
+];
 /// Milliseconds that pass with a deal at most.
 const STEP_MS: u64 = 40;
-
-fn user(number: u64) -> UserRef {
-    let id = format!("person-{number}");
-    UserRef {
-        hash: cast::hash_key().hash(Domain::User, &[id.as_bytes()]),
-        id,
-        opening: cast::opening(number, 9),
-    }
-}
-
-struct World {
-    chronicle: Chronicle,
-    clock: u64,
-    asked: u64,
-    messages: Vec<Position>,
-}
-
-impl World {
-    fn new() -> Self {
-        let mut world = Self {
-            chronicle: Chronicle::new(),
-            clock: 1_700_000_000_000,
-            asked: 0,
-            messages: Vec::new(),
-        };
-        let epoch = cast::epoch();
-        world.ask(Ask::Found { epoch, rules: 1 }).unwrap();
-        let name = Body::Audience {
-            name: "everybody".to_owned(),
-        };
-        let begin = Ask::BeginAudience {
-            name: cast::token(1),
-            body: name.seal(cast::opening(1, 1)),
-        };
-        world.ask(begin).unwrap();
-        let audience = AudienceNo(1);
-        let fill = Ask::FillAudience {
-            audience,
-            line: 0,
-            users: (1..=USERS).map(user).collect(),
-            opening: cast::opening(1, 2),
-        };
-        world.ask(fill).unwrap();
-        world.ask(Ask::CommitAudience { audience }).unwrap();
-        world
-    }
-
-    fn ask(&mut self, ask: Ask) -> Answer {
-        self.asked += 1;
-        let command = Command {
-            by: UserNo(1),
-            surface: Surface::Server,
-            ask,
-        };
-        let time = Time(self.clock);
-        let mut steps = self.chronicle.take(&[Stamped { time, command }]);
-        steps.remove(0).answer
-    }
-
-    fn now(&self) -> Time {
-        Time(self.clock)
-    }
-
-    fn single(&mut self, sender: u64, receiver: u64, options_off: Options, terms: Terms) {
-        let answer = self.ask(Ask::Send(Send {
-            sender: user(sender),
-            receiver: user(receiver),
-            kind: ConversationKind::Notification,
-            account: true,
-            content_type: 1400,
-            notification_type: 0,
-            options_off,
-            key: None,
-            digest: cast::digest(1),
-            terms: (terms != Terms::default()).then_some(terms),
-            body: cast::message(self.asked).seal(cast::opening(self.asked, 4)),
-        }));
-        let Ok(Outcome::Sent(sent)) = answer else {
-            panic!("{answer:?}");
-        };
-        self.messages.push(sent.position);
-    }
-
-    fn post(&mut self, sender: u64, to: To, terms: Terms) -> Answer {
-        let answer = self.ask(Ask::Post(Post {
-            sender: user(sender),
-            to,
-            kind: ConversationKind::Notification,
-            content_type: 1400,
-            notification_type: 0,
-            options_off: Options::default(),
-            key: None,
-            digest: cast::digest(1),
-            terms: (terms != Terms::default()).then_some(terms),
-            body: cast::message(self.asked).seal(cast::opening(self.asked, 4)),
-        }));
-        match &answer {
-            Ok(Outcome::Begun { position, .. }) => self.messages.push(*position),
-            Ok(Outcome::Posted(sent)) => {
-                self.messages.push(sent[0].as_ref().unwrap().position);
-            }
-            _ => {}
-        }
-        answer
-    }
-
-    fn wide(&mut self, sender: u64, terms: Terms) -> Position {
-        self.post(sender, To::Audience(AudienceNo(1)), terms)
-            .unwrap();
-        *self.messages.last().unwrap()
-    }
-
-    fn change(&mut self, message: Position, receiver: Option<UserNo>) -> Answer {
-        let body = Body::Change(Change::Content("{}".to_owned()));
-        self.ask(Ask::Change {
-            message,
-            receiver,
-            part: Part::Content,
-            body: body.seal(cast::opening(self.asked, 5)),
-        })
-    }
-
-    fn running(&self) -> Vec<Running> {
-        match self.chronicle.state.row(SettingsKey::Running).unwrap() {
-            Some(SettingsRow::Running(running)) => running,
-            _ => Vec::new(),
-        }
-    }
-
-    /// One step of what a sender has under way, if anything.
-    fn go_on(&mut self, sender: u64) -> bool {
-        let running = self.running();
-        let Some(own) = running.iter().find(|one| one.sender == UserNo(sender)) else {
-            return false;
-        };
-        let row: waybill_core::state::FanoutRow =
-            self.chronicle.state.row(own.message).unwrap().unwrap();
-        let ask = Ask::FanoutNext {
-            message: own.message,
-            from: row.next,
-        };
-        self.ask(ask).unwrap();
-        true
-    }
-
-    /// All timers, as (time, message, what).
-    fn timers(&self) -> Vec<(Time, Position, TimerKind)> {
-        let rows = self.chronicle.state.rows.iter();
-        let timers = rows.filter(|((family, _), _)| *family == Family::Timers);
-        let timer = timers.map(|((_, key), value)| {
-            use waybill_core::state::{Row, TimerRow};
-            let row = TimerRow::decode(value).unwrap();
-            (Time(key.first_number()), row.position, row.due)
-        });
-        timer.collect()
-    }
-
-    /// Meets what is due by now; before its time it is refused.
-    fn meet(&mut self) {
-        for (time, message, due) in self.timers() {
-            let ask = match due {
-                TimerKind::Release => Ask::Release { message },
-                TimerKind::Expire => Ask::Expire { message },
-            };
-            let answer = self.ask(ask.clone());
-            if time > self.now() {
-                assert_eq!(answer, Err(Refusal::Stale));
-            } else {
-                answer.unwrap();
-                assert_eq!(self.ask(ask), Err(Refusal::Stale), "it is met once");
-            }
-        }
-    }
-
-    fn finish(&mut self) {
-        self.clock += 1_000_000;
-        self.meet();
-        for sender in 1..=SENDERS {
-            while self.go_on(sender) {}
-        }
-    }
-
-    /// Since which record each message may be delivered, its terms and whether it counts.
-    fn sent(&self) -> BTreeMap<Position, (Position, Option<Terms>, bool)> {
-        let mut sent = BTreeMap::new();
-        for position in 1..=self.chronicle.tail.position.0 {
-            let position = Position(position);
-            let record = self.chronicle.record(position.0);
-            match record.fact {
-                Fact::MessageSent(message) => {
-                    let counts = message.options_off.counts_as_unread();
-                    sent.insert(position, (position, message.terms, counts));
-                }
-                Fact::MessagePosted(message) => {
-                    sent.insert(position, (position, message.terms, true));
-                }
-                Fact::FanoutReleased { message } => {
-                    sent.get_mut(&message).unwrap().0 = position;
-                }
-                _ => {}
-            }
-        }
-        sent
-    }
-
-    fn check(&self) {
-        let sent = self.sent();
-        for account in 1..=SENDERS {
-            for receiver in 1..=USERS {
-                self.check_session(account, UserNo(receiver), &sent);
-            }
-        }
-        for receiver in 1..=USERS {
-            self.check_log(UserNo(receiver));
-        }
-    }
-
-    fn check_session(
-        &self,
-        account: u64,
-        receiver: UserNo,
-        sent: &BTreeMap<Position, (Position, Option<Terms>, bool)>,
-    ) {
-        let state = &self.chronicle.state;
-        let conversation = Conversation::Notification {
-            account: UserNo(account),
-            receiver,
-        };
-        let Some(end) = state.row::<ConversationRow>(conversation).unwrap() else {
-            return;
-        };
-        let membership = state.row::<MembershipRow>((receiver, conversation));
-        let membership = membership.unwrap().unwrap_or_default();
-        let (mut before, mut unread) = (Position(0), 0);
-        let mut shown: BTreeMap<[u8; 8], ConversationSeq> = BTreeMap::new();
-        let mut newest: BTreeMap<[u8; 8], ConversationSeq> = BTreeMap::new();
-        for seq in (1..=end.head.0).map(ConversationSeq) {
-            let row = state.row::<ConversationLogRow>((conversation, seq));
-            let row = row.unwrap().unwrap();
-            let (since, terms, counts) = sent[&row.message_position()];
-            assert!(
-                before < since,
-                "{receiver:?} has {since:?} after {before:?}"
-            );
-            before = since;
-            let removed = state.row::<RemovedRow>((receiver, conversation, seq));
-            let by_user = removed.unwrap().is_some_and(|row| row.by_user);
-            let withdrawn = row.recalled_by.is_some();
-            unread += u64::from(counts && seq > membership.read && !withdrawn && !by_user);
-            if let Some(collapse) = terms.and_then(|terms| terms.collapse) {
-                newest.insert(collapse, seq);
-                if !withdrawn {
-                    assert_eq!(
-                        shown.insert(collapse, seq),
-                        None,
-                        "two of one key are shown"
-                    );
-                }
-            }
-        }
-        assert_eq!(membership.unread(&end), unread);
-        for (collapse, seq) in shown {
-            assert_eq!(newest[&collapse], seq, "an earlier one of a key is shown");
-        }
-    }
-
-    /// Dense, ascending, and every message once.
-    fn check_log(&self, receiver: UserNo) {
-        let state = &self.chronicle.state;
-        let Some(head) = state.row::<UserHeadRow>(receiver).unwrap() else {
-            return;
-        };
-        let (mut seen, mut before) = (BTreeSet::new(), Position(0));
-        for seq in (1..=head.head.0).map(Seq) {
-            let row = state.row::<UserLogRow>((receiver, seq)).unwrap().unwrap();
-            assert!(before <= row.position);
-            before = row.position;
-            if row.kind == EntryKind::Message {
-                assert!(seen.insert(row.message_position()), "twice: {row:?}");
-            }
-        }
-    }
-
-    /// After all that was under way: every receiver has every message, but of those withdrawn on their way.
-    fn check_end(&self) {
-        assert_eq!(self.timers(), [], "something is still due");
-        assert_eq!(self.running(), []);
-        for position in &self.messages {
-            let Fact::MessagePosted(posted) = self.chronicle.record(position.0).fact else {
-                continue;
-            };
-            let all: Vec<UserNo> = match &posted.audience {
-                Audience::Listed { receivers, .. } => unpack_users(receivers).collect(),
-                _ => (1..=USERS).map(UserNo).collect(),
-            };
-            let row: Option<waybill_core::state::FanoutRow> =
-                self.chronicle.state.row(*position).unwrap();
-            if row.is_some_and(|row| row.cut.is_some()) {
-                continue;
-            }
-            for receiver in all.into_iter().filter(|user| *user != posted.sender) {
-                let delivering =
-                    waybill_core::rules::delivering(&self.chronicle.state, *position, receiver);
-                assert!(
-                    delivering.unwrap().is_some(),
-                    "{receiver:?} lacks {position:?}"
-                );
-            }
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Deal {
@@ -346,6 +38,10 @@ enum Deal {
     GoOn(u64),
     Recall(usize, Option<u64>),
     Change(usize, Option<u64>),
+    /// What the sender has under way is recalled.
+    Stop(u64),
+    /// One of those that everybody has is changed.
+    Edit(usize),
     Read(u64, u64, u64),
     Remove(u64, u64, u64),
 }
@@ -353,24 +49,29 @@ enum Deal {
 /// A collapse key, and in how many milliseconds the message expires.
 type Wish = (Option<u8>, Option<u64>);
 
-fn deals() -> impl Strategy<Value = Vec<(u64, Deal)>> {
+fn deals(
+    receiver: impl Strategy<Value = u64> + Clone + 'static,
+    steps: u32,
+) -> impl Strategy<Value = Vec<(u64, Deal)>> {
     let sender = || 1..=SENDERS;
-    let receiver = || 1..=USERS;
+    let receiver = || receiver.clone();
     let wish = || {
         let key = prop::option::weighted(0.7, 0..2_u8);
         (key, prop::option::weighted(0.3, 100..400_u64))
     };
     let message = || 0..12_usize;
-    let one = || prop::option::of(1..=USERS);
+    let one = || prop::option::of(receiver());
     let deal = prop_oneof![
         6 => (sender(), receiver(), any::<bool>(), wish())
             .prop_map(|(from, to, quiet, wish)| Deal::Single(from, to, quiet, wish)),
         2 => (sender(), receiver(), wish()).prop_map(|(from, to, wish)| Deal::List(from, to, wish)),
         4 => (sender(), wish(), prop::option::weighted(0.4, 1..90_u64))
             .prop_map(|(from, wish, wait)| Deal::Wide(from, wish, wait)),
-        6 => sender().prop_map(Deal::GoOn),
+        steps => sender().prop_map(Deal::GoOn),
         2 => (message(), one()).prop_map(|(at, to)| Deal::Recall(at, to)),
         3 => (message(), one()).prop_map(|(at, to)| Deal::Change(at, to)),
+        2 => sender().prop_map(Deal::Stop),
+        6 => (0..4_usize).prop_map(Deal::Edit),
         3 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Read(of, by, at)),
         2 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Remove(of, by, at)),
     ];
@@ -380,7 +81,7 @@ fn deals() -> impl Strategy<Value = Vec<(u64, Deal)>> {
 fn play(world: &mut World, deal: Deal) {
     let terms = |world: &World, (key, ends): Wish| Terms {
         collapse: key.map(|key| [key; 8]),
-        expires: ends.map(|ends| Time(world.clock + ends)),
+        expires: ends.map(|ends| Time(world.crowd.clock + ends)),
         not_before: None,
     };
     let tend = |world: &mut World, account, by, deed| {
@@ -408,12 +109,13 @@ fn play(world: &mut World, deal: Deal) {
         }
         Deal::List(from, first, wish) => {
             let terms = terms(world, wish);
-            let to = (first..=USERS).map(user).collect();
+            let last = world.users().min(first + FEW - 1);
+            let to = (first..=last).map(user).collect();
             world.post(from, To::Users(to), terms).unwrap();
         }
         Deal::Wide(from, wish, wait) => {
             let terms = Terms {
-                not_before: wait.map(|wait| Time(world.clock + wait)),
+                not_before: wait.map(|wait| Time(world.crowd.clock + wait)),
                 ..terms(world, wish)
             };
             world.wide(from, terms);
@@ -421,13 +123,22 @@ fn play(world: &mut World, deal: Deal) {
         Deal::GoOn(sender) => drop(world.go_on(sender)),
         Deal::Recall(at, receiver) => {
             if let Some(message) = world.messages.get(at).copied() {
-                let receiver = receiver.map(UserNo);
-                drop(world.ask(Ask::Recall { message, receiver }));
+                drop(world.recall(message, receiver.map(UserNo)));
             }
         }
         Deal::Change(at, receiver) => {
             if let Some(message) = world.messages.get(at).copied() {
                 drop(world.change(message, receiver.map(UserNo)));
+            }
+        }
+        Deal::Stop(sender) => {
+            if let Some((message, _)) = world.crowd.first_of(sender) {
+                drop(world.recall(message, None));
+            }
+        }
+        Deal::Edit(at) => {
+            if let Some(message) = world.fanned_out().get(at) {
+                drop(world.change(*message, None));
             }
         }
         Deal::Read(account, by, at) => {
@@ -441,37 +152,152 @@ fn play(world: &mut World, deal: Deal) {
     }
 }
 
+/// Plays all of it to the end, looks at some users after each deal, and folds it again with crashes after `cuts`.
+fn hold(world: &mut World, deals: Vec<(u64, Deal)>, watched: &[u64], cuts: BTreeSet<u64>) {
+    for (passes, deal) in deals {
+        world.crowd.clock += passes;
+        world.meet();
+        play(world, deal);
+        world.check(watched.iter().copied());
+    }
+    world.finish();
+    world.check_end();
+    let chronicle = &world.crowd.chronicle;
+    let last = chronicle.tail.position.0;
+    let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut < last).collect();
+    let mut folded = MapState::default();
+    chronicle.fold_into(&mut folded, 1, &cuts);
+    assert!(folded.rows == chronicle.state.rows);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn one_of_a_key_is_shown_in_the_order_of_release(
-        deals in deals(),
+        deals in deals(1..=FEW, 6),
         cuts in prop::collection::btree_set(1..200_u64, 0..6),
     ) {
-        let mut world = World::new();
-        for (passes, deal) in deals {
-            world.clock += passes;
-            world.meet();
-            play(&mut world, deal);
-            world.check();
-        }
-        world.finish();
-        world.check();
-        world.check_end();
-        let last = world.chronicle.tail.position.0;
-        let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut < last).collect();
-        let mut folded = MapState::default();
-        world.chronicle.fold_into(&mut folded, 1, &cuts);
-        prop_assert!(folded.rows == world.chronicle.state.rows);
+        let all: Vec<u64> = (1..=FEW).collect();
+        hold(&mut World::new(FEW), deals, &all, cuts);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_stops_half_way_is_told_to_those_who_have_it(
+        deals in deals(prop::sample::select(SOME.to_vec()), 24),
+        cuts in prop::collection::btree_set(1..2_000_u64, 0..6),
+    ) {
+        hold(&mut World::new(MANY), deals, &SOME, cuts);
+    }
+}
+
+fn users(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<UserNo> {
+    numbers.into_iter().map(UserNo).collect()
+}
+
+/// One receiver beyond the first chunk, who is owed what is under way.
+const LATE: u64 = MANY - 7;
+
+#[test]
+fn a_message_that_is_over_on_its_way_is_withdrawn_from_those_who_have_it() {
+    let mut world = World::new(MANY);
+    let terms = Terms {
+        expires: Some(Time(world.crowd.clock + 50)),
+        ..Terms::default()
+    };
+    let message = world.wide(1, terms);
+    world.go_on(1);
+    world.single(1, LATE, Options::default(), Terms::default());
+    world.crowd.clock += 50;
+    world.meet();
+    world.single(1, LATE + 1, Options::default(), Terms::default());
+    world.finish();
+    world.check_end();
+    let told = Told::of(&world.crowd.chronicle);
+    let have = users((2..=MAX_CHUNK as u64).chain([LATE]));
+    assert_eq!(told.got(message), have);
+    assert_eq!(told.withdrawn(message, Withdrawal::Expired), have);
+}
+
+#[test]
+fn a_recall_on_the_way_of_a_change_reaches_everybody_once() {
+    let mut world = World::new(MANY);
+    let message = world.wide(1, Terms::default());
+    while world.go_on(1) {}
+    world.change(message, None).unwrap();
+    let change = world.crowd.chronicle.tail.position;
+    world.go_on(1);
+    world.recall(message, Some(UserNo(LATE))).unwrap();
+    world.go_on(1);
+    world.recall(message, None).unwrap();
+    world.finish();
+    world.check_end();
+    let told = Told::of(&world.crowd.chronicle);
+    assert_eq!(told.of_change(change), users(2..=2 * MAX_RECALLED as u64));
+    assert_eq!(
+        told.withdrawn(message, Withdrawal::Recalled),
+        users(2..=MANY)
+    );
+}
+
+#[test]
+fn a_fan_out_takes_the_place_of_one_that_is_still_on_its_way() {
+    let mut world = World::new(MANY);
+    let key = Terms {
+        collapse: Some([1; 8]),
+        ..Terms::default()
+    };
+    let first = world.wide(1, key);
+    world.go_on(1);
+    let second = world.wide(1, key);
+    // To her come all three, each in the place of the one before.
+    world.single(1, LATE, Options::default(), key);
+    world.check(SOME.into_iter().chain([LATE]));
+    let told = Told::of(&world.crowd.chronicle);
+    let superseded = |told: &Told, message| told.withdrawn(message, Withdrawal::Superseded);
+    assert_eq!(superseded(&told, first), users([LATE]));
+    assert_eq!(superseded(&told, second), users([LATE]));
+    world.finish();
+    world.check_end();
+    let told = Told::of(&world.crowd.chronicle);
+    assert_eq!(told.got(first), users(2..=MANY));
+    assert_eq!(superseded(&told, first), users(2..=MANY));
+    assert_eq!(told.got(second), users(2..=MANY));
+    assert_eq!(superseded(&told, second), users([LATE]));
+}
+
+/// Whoever had not got the earlier one when it was withdrawn is told nothing of it.
+#[test]
+fn a_fan_out_takes_the_place_of_one_that_was_withdrawn_on_its_way() {
+    let mut world = World::new(MANY);
+    let key = Terms {
+        collapse: Some([1; 8]),
+        ..Terms::default()
+    };
+    let first = world.wide(1, key);
+    world.go_on(1);
+    let second = world.wide(1, key);
+    world.recall(first, None).unwrap();
+    world.single(1, 2, Options::default(), key);
+    world.finish();
+    world.check_end();
+    let told = Told::of(&world.crowd.chronicle);
+    assert_eq!(told.got(first), users(2..=MAX_CHUNK as u64));
+    assert_eq!(told.withdrawn(first, Withdrawal::Superseded), users([2]));
+    let others = users(3..=MAX_CHUNK as u64);
+    assert_eq!(told.withdrawn(first, Withdrawal::Recalled), others);
+    assert_eq!(told.got(second), users(2..=MANY));
 }
 
 #[test]
 fn what_cannot_be_kept_is_refused() {
-    let mut world = World::new();
-    let now = world.clock;
-    let wide = || To::Audience(AudienceNo(1));
+    let mut world = World::new(FEW);
+    let now = world.crowd.clock;
+    let wide = || To::Audience(EVERYBODY);
     let with = |expires: Option<u64>, not_before: Option<u64>| Terms {
         collapse: None,
         expires: expires.map(Time),
@@ -491,18 +317,18 @@ fn what_cannot_be_kept_is_refused() {
     // One that waits is changed by nobody, and recalled, never begins.
     let message = world.wide(1, waits);
     assert_eq!(world.change(message, None), Err(Refusal::Underway));
-    let recall = Ask::Recall {
-        message,
-        receiver: None,
-    };
-    world.ask(recall).unwrap();
+    world.recall(message, None).unwrap();
     assert_eq!(world.change(message, None), Err(Refusal::Withdrawn));
-    world.clock += 10;
+    world.crowd.clock += 10;
     let release = Ask::Release { message };
     assert_eq!(world.ask(release), Err(Refusal::Stale));
     world.finish();
-    for receiver in 1..=USERS {
-        let head = world.chronicle.state.row::<UserHeadRow>(UserNo(receiver));
+    for receiver in 1..=FEW {
+        let head = world
+            .crowd
+            .chronicle
+            .state
+            .row::<UserHeadRow>(UserNo(receiver));
         assert_eq!(head.unwrap(), None, "it came to somebody");
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cast;
 pub mod chronicle;
+pub mod crowd;
 pub mod files;
 pub mod model;
 pub mod model_directory;
@@ -18,6 +19,8 @@ pub mod script_many;
 pub mod script_status;
 pub mod script_terms;
 pub mod shapes;
+pub mod terms;
+pub mod told;
 pub mod vector_hashes;
 pub mod vector_many;
 pub mod vector_rows;

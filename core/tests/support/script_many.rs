@@ -1,7 +1,7 @@
 //! The second part of the fixed commands: messages to many, and what users do to their conversations.
 
-use waybill_core::body::Body;
-use waybill_core::command::{Ask, ConversationKind, Deed, Post, To};
+use waybill_core::body::{Body, Message};
+use waybill_core::command::{Ask, ConversationKind, Deed, Post, To, UserRef};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::Options;
 use waybill_core::hash::Domain;
@@ -16,24 +16,32 @@ const ZHANG: &str = "18712345678";
 const LI: &str = "李四";
 
 impl Script {
-    /// A notice to several users.
+    /// A notice to several users, asked for now.
     pub fn post(&mut self, to: To, key: Option<&str>, number: u64, options_off: u16) {
-        let key = key.map(|key| self.key().dedup_prefix(MANAGER, key));
-        let digest = self.key().digest(&[&number.to_be_bytes()]);
-        let ask = Ask::Post(Post {
-            sender: self.user(MANAGER),
+        let sender = self.user(MANAGER);
+        let post = Post {
+            options_off: Options(options_off),
+            key: key.map(|key| self.key().dedup_prefix(MANAGER, key)),
+            ..self.notice_to(sender, to, notice(number), number)
+        };
+        self.later(7);
+        self.ask(1, Surface::NativeHttp, Ask::Post(post));
+    }
+
+    /// A notice to several users, without key, options or terms.
+    pub fn notice_to(&mut self, sender: UserRef, to: To, notice: Message, number: u64) -> Post {
+        Post {
+            sender,
             to,
             kind: ConversationKind::Notification,
             content_type: 1400,
             notification_type: 3,
-            options_off: Options(options_off),
-            key,
-            digest,
+            options_off: Options(0),
+            key: None,
+            digest: self.key().digest(&[&number.to_be_bytes()]),
             terms: None,
-            body: Body::Message(notice(number)).seal(self.opening()),
-        });
-        self.later(7);
-        self.ask(1, Surface::NativeHttp, ask);
+            body: Body::Message(notice).seal(self.opening()),
+        }
     }
 
     pub fn list(&mut self, ids: &[&str]) -> To {

@@ -1,8 +1,8 @@
 //! The fifth part of the fixed commands: messages with terms, and changes of messages.
 
 use waybill_core::body::{Body, Change, Message, StatusLine};
-use waybill_core::command::{Ask, ConversationKind, Post, Send, To};
-use waybill_core::fact::{Options, Part, Terms};
+use waybill_core::command::{Ask, Post, Send, To};
+use waybill_core::fact::{Part, Terms};
 use waybill_core::id::{AudienceNo, Position, Time, UserNo};
 use waybill_core::record::Surface;
 
@@ -18,43 +18,40 @@ const KEY: Terms = Terms {
 };
 
 impl Script {
+    /// As [`Script::post_with`], to one user, as a single message.
     fn single_with(&mut self, receiver: &str, number: u64, terms: Terms) {
+        let (sender, receiver) = (self.user(MANAGER), self.user(receiver));
         let message = Message {
             client_msg_id: String::new(),
             ..notice(number)
         };
+        let post = self.notice_to(sender, To::Users(Vec::new()), message, number);
         let ask = Ask::Send(Send {
-            sender: self.user(MANAGER),
-            receiver: self.user(receiver),
-            kind: ConversationKind::Notification,
+            sender: post.sender,
+            receiver,
+            kind: post.kind,
             account: true,
-            content_type: 1400,
-            notification_type: 3,
-            options_off: Options(0),
+            content_type: post.content_type,
+            notification_type: post.notification_type,
+            options_off: post.options_off,
             key: None,
-            digest: self.key().digest(&[&number.to_be_bytes()]),
+            digest: post.digest,
             terms: Some(terms),
-            body: Body::Message(message).seal(self.opening()),
+            body: post.body,
         });
         self.later(9);
         self.ask(1, Surface::NativeHttp, ask);
     }
 
+    /// A notice with terms to several users.
     fn post_with(&mut self, to: To, number: u64, terms: Terms) {
-        let ask = Ask::Post(Post {
-            sender: self.user(MANAGER),
-            to,
-            kind: ConversationKind::Notification,
-            content_type: 1400,
-            notification_type: 3,
-            options_off: Options(0),
-            key: None,
-            digest: self.key().digest(&[&number.to_be_bytes()]),
+        let sender = self.user(MANAGER);
+        let post = Post {
             terms: Some(terms),
-            body: Body::Message(notice(number)).seal(self.opening()),
-        });
+            ..self.notice_to(sender, to, notice(number), number)
+        };
         self.later(9);
-        self.ask(1, Surface::NativeHttp, ask);
+        self.ask(1, Surface::NativeHttp, Ask::Post(post));
     }
 
     fn change(&mut self, message: u64, receiver: Option<u64>, change: Change) {

@@ -120,24 +120,7 @@ pub fn apply<S: State>(
         Fact::Reached { cursors, passed } => {
             applied = status::reached(state, record, cursors, passed)?;
         }
-        Fact::Marked {
-            user,
-            message,
-            conversation,
-            conversation_seq,
-            mark,
-            first,
-        } => {
-            let marked = status::Marked {
-                user: *user,
-                message: *message,
-                conversation: *conversation,
-                conversation_seq: *conversation_seq,
-                mark: *mark,
-                first: *first,
-            };
-            applied = marked.apply(state, record, leaf)?;
-        }
+        Fact::Marked { .. } => applied = status::marked(state, record, leaf)?,
         Fact::AccountTracked { account, on } => status::tracked(state, *account, *on)?,
         Fact::BodyErased { position: whose } => {
             erase(state, position, *whose)?;

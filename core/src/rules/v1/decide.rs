@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 mod audience;
-
 mod change;
 mod collapse;
 mod directory;

@@ -96,7 +96,7 @@ fn search<R>(
     Ok(None)
 }
 
-/// Between floor and head every entry exists.
+/// From the first to the head every entry exists, also below the floor.
 pub fn present<R>(row: Option<R>, family: &'static str) -> Result<R, StateError> {
     row.ok_or_else(|| StateError::Corrupt {
         family,

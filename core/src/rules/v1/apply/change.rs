@@ -1,9 +1,8 @@
 //! `apply` for changes of messages that were sent.
 
 use super::super::search::present;
-use super::deliver::deliver;
+use super::deliver::{deliver, entry};
 use super::fanout;
-use super::tended::entry;
 use crate::fact::{ChangedPlace, Fact, Part};
 use crate::id::{Hash, Position};
 use crate::outcome::StateError;
@@ -44,7 +43,7 @@ pub fn apply<S: State>(
                 let entry = note(state, position, (*change, part), place)?;
                 delivered.push(deliver(state, place.receiver, entry, leaf, leaf)?);
             }
-            fanout::step_told(state, *message, *next)?;
+            fanout::step(state, *message, *next, 0)?;
         }
         _ => {}
     }

@@ -259,6 +259,18 @@ fn read_by_sender<S: State>(
     change.tell(state, passage.position, passage.delivered)
 }
 
+/// An entry of the record at `position` that is no message, and speaks of this place of a conversation.
+pub fn entry(position: Position, kind: EntryKind, conversation_seq: ConversationSeq) -> UserLogRow {
+    UserLogRow {
+        position,
+        kind,
+        message: None,
+        conversation_seq,
+        ahead_ms: 0,
+        mark: None,
+    }
+}
+
 /// Puts an entry at the end of a user's log: with the leaf of the record that delivers it, and of the record that it tells of.
 pub fn deliver<S: State>(
     state: &mut Overlay<S>,

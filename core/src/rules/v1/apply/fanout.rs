@@ -30,10 +30,7 @@ impl Chunk<'_> {
         leaf: &Hash,
     ) -> Result<Applied, StateError> {
         let position = record.position;
-        let (message, message_leaf) = message(state, position, self.message)?;
-        let Fact::MessagePosted(posted) = &message.fact else {
-            return Err(no_message(position));
-        };
+        let (posted, message_leaf) = posted(state, position, self.message)?;
         let mut row = row(state, self.message)?;
         let passage = Passage {
             position,
@@ -47,7 +44,7 @@ impl Chunk<'_> {
         let mut last = None;
         for receiver in unpack_users(self.receivers) {
             // Whom the server had not seen is in no fan-out: it goes to those who were seen before it began.
-            let newcomer = Newcomer::of_posted(posted, receiver, false);
+            let newcomer = Newcomer::of_posted(&posted, receiver, false);
             let (_, sent, read) = newcomer.enter(state, &passage)?;
             applied.changed.extend(read);
             applied.delivered.extend(sent.seq.map(|seq| Delivered {
@@ -78,25 +75,26 @@ impl Chunk<'_> {
     }
 }
 
-/// The record of the message that another delivers, with its leaf.
-fn message<S: State>(
+/// The message to many at `message` that the record at `position` speaks of, with the leaf of its record.
+fn posted<S: State>(
     state: &S,
     position: Position,
     message: Position,
-) -> Result<(Record, Hash), StateError> {
-    let bytes = state.record(message)?.filter(|_| message < position);
-    let bytes = bytes.ok_or_else(|| no_message(position))?;
+) -> Result<(MessagePosted, Hash), StateError> {
+    let no_message = StateError::Impossible {
+        position,
+        reason: "it speaks of a message that no earlier record is",
+    };
+    let Some(bytes) = state.record(message)?.filter(|_| message < position) else {
+        return Err(no_message);
+    };
     let record = Record::decode(message, &bytes).map_err(|error| StateError::Record {
         position: message,
         error,
     })?;
-    Ok((record, hash::leaf(&bytes)))
-}
-
-fn no_message(position: Position) -> StateError {
-    StateError::Impossible {
-        position,
-        reason: "it speaks of a message that no earlier record is",
+    match record.fact {
+        Fact::MessagePosted(posted) => Ok((posted, hash::leaf(&bytes))),
+        _ => Err(no_message),
     }
 }
 
@@ -127,13 +125,10 @@ pub fn released<S: State>(
     record: &Record,
     whose: Position,
 ) -> Result<(), StateError> {
-    let (message, _) = message(state, record.position, whose)?;
-    let Fact::MessagePosted(posted) = &message.fact else {
-        return Err(no_message(record.position));
-    };
+    let (posted, _) = posted(state, record.position, whose)?;
     timer::clear_release(state, whose, posted.terms);
     let row = row(state, whose)?;
-    run(state, record, whose, posted, row)
+    run(state, record, whose, &posted, row)
 }
 
 /// Receivers of a message are served from this record on.
@@ -150,14 +145,31 @@ fn run<S: State>(
         ..row
     };
     state.put(message, &row);
+    serve(state, message, posted, record.position, Errand::Deliver)
+}
+
+/// The receivers of a message are served this errand instead of what they were served. What its sender has sent is in the order
+/// of `since`.
+fn serve<S: State>(
+    state: &mut Overlay<S>,
+    message: Position,
+    posted: &MessagePosted,
+    since: Position,
+    errand: Errand,
+) -> Result<(), StateError> {
     let mut running = running(state)?;
-    running.push(Running {
-        message,
-        sender: posted.sender,
-        kind: posted.kind,
-        since: record.position,
-        errand: Errand::Deliver,
-    });
+    running.retain(|running| running.message != message);
+    let place = running.partition_point(|running| running.since < since);
+    running.insert(
+        place,
+        Running {
+            message,
+            sender: posted.sender,
+            kind: posted.kind,
+            since,
+            errand,
+        },
+    );
     state.put(SettingsKey::Running, &SettingsRow::Running(running));
     Ok(())
 }
@@ -205,27 +217,10 @@ fn follow<S: State>(
     mut row: FanoutRow,
     errand: Errand,
 ) -> Result<Option<Terms>, StateError> {
-    let (record, _) = message(state, position, whose)?;
-    let Fact::MessagePosted(posted) = &record.fact else {
-        return Err(no_message(position));
-    };
+    let (posted, _) = posted(state, position, whose)?;
     row.next = UserNo(1);
     state.put(whose, &row);
-    let mut running = running(state)?;
-    running.retain(|running| running.message != whose);
-    let since = row.since.max(whose);
-    let place = running.partition_point(|running| running.since < since);
-    running.insert(
-        place,
-        Running {
-            message: whose,
-            sender: posted.sender,
-            kind: posted.kind,
-            since,
-            errand,
-        },
-    );
-    state.put(SettingsKey::Running, &SettingsRow::Running(running));
+    serve(state, whose, &posted, row.since.max(whose), errand)?;
     Ok(posted.terms)
 }
 
@@ -248,31 +243,16 @@ pub fn part_under_way<S: State>(
     })
 }
 
-/// A step of a change is done.
-pub fn step_told<S: State>(
+/// A step of a change or of a withdrawal is done; `recalled` were told in it that the message was withdrawn.
+pub fn step<S: State>(
     state: &mut Overlay<S>,
     message: Position,
     next: UserNo,
+    recalled: usize,
 ) -> Result<(), StateError> {
     let mut row = row(state, message)?;
     row.next = next;
-    state.put(message, &row);
-    if next.0 == 0 {
-        stop(state, message)?;
-    }
-    Ok(())
-}
-
-/// A step of the withdrawal is done.
-pub fn step_recalled<S: State>(
-    state: &mut Overlay<S>,
-    message: Position,
-    next: UserNo,
-    served: usize,
-) -> Result<(), StateError> {
-    let mut row = row(state, message)?;
-    row.next = next;
-    row.recalled = row.recalled.saturating_add(served as u64);
+    row.recalled = row.recalled.saturating_add(recalled as u64);
     state.put(message, &row);
     if next.0 == 0 {
         stop(state, message)?;

@@ -2,17 +2,18 @@
 
 use super::super::counted_on;
 use super::super::search::present;
-use super::deliver::deliver;
+use super::deliver::{deliver, entry};
 use crate::conversation::Conversation;
-use crate::fact::{ConversationKind, Mark, PackedCursor, PackedPassed};
-use crate::fact::{unpack_cursors, unpack_passed};
+use crate::fact::{
+    ConversationKind, Fact, Mark, PackedCursor, PackedPassed, unpack_cursors, unpack_passed,
+};
 use crate::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
 use crate::rules::{Applied, Changed};
 use crate::state::{
     AccountRow, DevicesRow, EntryKind, Family, MarkRow, Overlay, SettingsKey, SettingsRow, State,
-    StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow, UserLogRow,
+    StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
 };
 
 /// What messages of an account have become for one receiver.
@@ -143,64 +144,57 @@ fn reach<S: State>(
     Ok(())
 }
 
-/// A mark, as its record has it.
-pub struct Marked {
-    pub user: UserNo,
-    pub message: Position,
-    pub conversation: Conversation,
-    pub conversation_seq: ConversationSeq,
-    pub mark: Mark,
-    pub first: bool,
-}
-
-impl Marked {
-    pub fn apply<S: State>(
-        &self,
-        state: &mut Overlay<S>,
-        record: &Record,
-        leaf: &Hash,
-    ) -> Result<Applied, StateError> {
-        let (position, time) = (record.position, record.time);
-        let key = (self.message, self.user);
-        let confirmed = (self.mark == Mark::Confirmed).then_some(time);
-        if self.first {
-            let row = MarkRow {
-                position,
-                opened: time,
-                confirmed,
-            };
-            state.append(key, &row);
-        } else {
-            // Which record opened the message, and when, never changes.
-            let row = present(state.row::<MarkRow>(key)?, Family::Marks.name())?;
-            state.put(key, &MarkRow { confirmed, ..row });
-        }
-        let entry = UserLogRow {
+/// A receiver has opened or confirmed a message.
+pub fn marked<S: State>(
+    state: &mut Overlay<S>,
+    record: &Record,
+    leaf: &Hash,
+) -> Result<Applied, StateError> {
+    let mut applied = Applied::default();
+    let Fact::Marked {
+        user,
+        message,
+        conversation,
+        conversation_seq,
+        mark,
+        first,
+    } = record.fact
+    else {
+        return Ok(applied);
+    };
+    let (position, time) = (record.position, record.time);
+    let key = (message, user);
+    let confirmed = (mark == Mark::Confirmed).then_some(time);
+    if first {
+        let row = MarkRow {
             position,
-            kind: EntryKind::Marked,
-            message: None,
-            conversation_seq: self.conversation_seq,
-            ahead_ms: 0,
-            mark: None,
+            opened: time,
+            confirmed,
         };
-        let delivered = deliver(state, self.user, entry, leaf, leaf)?;
-        let change = Change {
-            receiver: self.user,
-            account: self.conversation.other(self.user),
-            kind: self.conversation.kind(),
-            state: match self.mark {
-                Mark::Opened => StatusState::Opened,
-                Mark::Confirmed => StatusState::Confirmed,
-            },
-            first: self.conversation_seq,
-            conversation_seq: self.conversation_seq,
-            message: Some(self.message),
-        };
-        let mut applied = Applied::default();
-        applied.delivered.push(delivered);
-        applied.changed.extend(change.tell(state, position, time)?);
-        Ok(applied)
+        state.append(key, &row);
+    } else {
+        // Which record opened the message, and when, never changes.
+        let row = present(state.row::<MarkRow>(key)?, Family::Marks.name())?;
+        state.put(key, &MarkRow { confirmed, ..row });
     }
+    let entry = entry(position, EntryKind::Marked, conversation_seq);
+    applied
+        .delivered
+        .push(deliver(state, user, entry, leaf, leaf)?);
+    let change = Change {
+        receiver: user,
+        account: conversation.other(user),
+        kind: conversation.kind(),
+        state: match mark {
+            Mark::Opened => StatusState::Opened,
+            Mark::Confirmed => StatusState::Confirmed,
+        },
+        first: conversation_seq,
+        conversation_seq,
+        message: Some(message),
+    };
+    applied.changed.extend(change.tell(state, position, time)?);
+    Ok(applied)
 }
 
 /// An account begins or ends to be tracked.

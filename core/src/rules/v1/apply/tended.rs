@@ -1,7 +1,7 @@
 //! `apply` for what users do to their conversations, and for recalls.
 
 use super::super::search::present;
-use super::deliver::deliver;
+use super::deliver::{deliver, entry};
 use super::status::Change;
 use super::timer;
 use crate::conversation::Conversation;
@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::rules::{Applied, Delivered};
 use crate::state::{
     ConversationLogRow, EntryKind, Family, MembershipRow, Overlay, RemovedRow, State, StateExt,
-    Table, UserLogRow, VersionRow,
+    Table, VersionRow,
 };
 
 pub fn apply<S: State>(
@@ -110,7 +110,7 @@ pub fn apply<S: State>(
                 recall(state, position, place, leaf, *echo, &mut delivered)?;
             }
             if let Some(next) = next {
-                super::fanout::step_recalled(state, *message, *next, places.len())?;
+                super::fanout::step(state, *message, *next, places.len())?;
             }
             (delivered, None)
         }
@@ -126,17 +126,6 @@ pub fn apply<S: State>(
             .extend(change.tell(state, position, record.time)?);
     }
     Ok(applied)
-}
-
-pub fn entry(position: Position, kind: EntryKind, conversation_seq: ConversationSeq) -> UserLogRow {
-    UserLogRow {
-        position,
-        kind,
-        message: None,
-        conversation_seq,
-        ahead_ms: 0,
-        mark: None,
-    }
 }
 
 fn change<S: State>(

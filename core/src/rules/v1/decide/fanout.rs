@@ -142,6 +142,31 @@ impl Fanned {
         };
         Ok((users, next))
     }
+
+    /// Some of those who have the message, in an errand that follows its delivery; and with whom to go on.
+    fn holders<S: Scan>(&self, state: &S) -> Result<(Vec<Target>, UserNo), StateError> {
+        let cut = self.row.cut.unwrap_or_default();
+        let has_it = |user: UserNo| cut.0 == 0 || user < cut;
+        let (users, mut next) = self.receivers(state, self.row.next, MAX_RECALLED)?;
+        if self.row.early == 0 && !has_it(next) {
+            next = UserNo(0);
+        }
+        let mut holders = Vec::with_capacity(users.len());
+        for user in users {
+            if !has_it(user) && !self.got_early(state, user)? {
+                continue;
+            }
+            if let Some(delivered_by) = delivering(state, self.position, user)? {
+                holders.push(Target {
+                    conversation: self.posted.kind.between(self.posted.sender, user),
+                    receiver: user,
+                    delivered_by,
+                });
+            }
+        }
+        holders.sort_unstable_by_key(|holder| holder.conversation);
+        Ok((holders, next))
+    }
 }
 
 /// The next chunk of a fan-out, or the next step of its recall. Of one sender the earliest goes first, so that its receivers
@@ -200,33 +225,6 @@ pub fn next<'a, S: Scan>(
     facts.push(fact);
     let drafts = facts.into_iter().map(bare).collect();
     Ok(Decision::Facts(drafts, Reply::Given(outcome)))
-}
-
-impl Fanned {
-    /// Some of those who have the message, in an errand that follows its delivery; and with whom to go on.
-    fn holders<S: Scan>(&self, state: &S) -> Result<(Vec<Target>, UserNo), StateError> {
-        let cut = self.row.cut.unwrap_or_default();
-        let has_it = |user: UserNo| cut.0 == 0 || user < cut;
-        let (users, mut next) = self.receivers(state, self.row.next, MAX_RECALLED)?;
-        if self.row.early == 0 && !has_it(next) {
-            next = UserNo(0);
-        }
-        let mut holders = Vec::with_capacity(users.len());
-        for user in users {
-            if !has_it(user) && !self.got_early(state, user)? {
-                continue;
-            }
-            if let Some(delivered_by) = delivering(state, self.position, user)? {
-                holders.push(Target {
-                    conversation: self.posted.kind.between(self.posted.sender, user),
-                    receiver: user,
-                    delivered_by,
-                });
-            }
-        }
-        holders.sort_unstable_by_key(|holder| holder.conversation);
-        Ok((holders, next))
-    }
 }
 
 /// Some of those who have the message are told that it was changed.

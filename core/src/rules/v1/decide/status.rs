@@ -121,7 +121,7 @@ impl<'s, S: Scan> Walk<'s, S> {
         let Some(left) = self.left else {
             return Ok(to);
         };
-        // What lies below the floor is gone, and nobody asks what became of it.
+        // What lies below the floor is not shown any more, and nobody asks what became of it.
         let from = from.0.max(floor.0.saturating_sub(1));
         let end = to.0.min(from.saturating_add(left as u64));
         // The first and the last place of each.
