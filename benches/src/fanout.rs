@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -15,8 +16,8 @@ use waybill_core::id::{AudienceNo, Digest, KeyedHash, Opening, Position, UserNo}
 use waybill_core::limits::MAX_FILLED;
 use waybill_core::outcome::Outcome;
 use waybill_core::record::Surface;
-use waybill_log::LogConfig;
 use waybill_log::reader::{LIST_ENTRIES, RECEIVERS};
+use waybill_log::{LogConfig, Stride};
 
 use crate::corpus::{Corpus, Pool};
 use crate::engine::{Engine, NAME};
@@ -78,8 +79,9 @@ pub fn run(options: &Options) -> Result<Fanout> {
     let first = broadcast(&engine, 1)?;
     let answered_ms = begun.elapsed().as_secs_f64() * 1e3;
     let begun = Instant::now();
+    let mut stride = Stride::default();
     let bar = progress::bar(u64::from(options.users)).with_message("fanning out");
-    while let Some(served) = step(&engine)? {
+    while let Some(served) = step(&engine, &mut stride)? {
         bar.inc(u64::from(served));
     }
     bar.finish_and_clear();
@@ -89,7 +91,7 @@ pub fn run(options: &Options) -> Result<Fanout> {
     let sends_alone = sends(&engine, &pool, 0, Duration::from_secs(2))?;
     broadcast(&engine, 2)?;
     let sends_beside = beside(&engine, &pool)?;
-    while step(&engine)?.is_some() {}
+    while step(&engine, &mut stride)?.is_some() {}
 
     let list = lists(&engine)?;
     let (receivers, receivers_per_second) = receivers(&engine, first, options.users)?;
@@ -191,14 +193,16 @@ fn broadcast(engine: &Engine, number: u64) -> Result<Position> {
 }
 
 /// One chunk of what is under way: how many were served; `None` when nothing is.
-fn step(engine: &Engine) -> Result<Option<u32>> {
+fn step(engine: &Engine, stride: &mut Stride) -> Result<Option<u32>> {
     let due = engine.reader().due_fanouts().map_err(|e| failed(&e))?;
     let Some(due) = due.first() else {
         return Ok(None);
     };
+    let taken = engine.reader().counters().commands.load(Ordering::Relaxed);
     let next = Ask::FanoutNext {
         message: due.message,
         from: due.from,
+        most: stride.next(taken, Instant::now()),
     };
     match ask(engine, next)? {
         Outcome::Progress { served, .. } => Ok(Some(served)),
@@ -225,9 +229,10 @@ fn sends(engine: &Engine, pool: &Pool, first: u64, span: Duration) -> Result<Sum
 fn beside(engine: &Engine, pool: &Pool) -> Result<Summary> {
     std::thread::scope(|scope| {
         let stepping = scope.spawn(|| -> Result<()> {
+            let mut stride = Stride::default();
             loop {
                 let begun = Instant::now();
-                if step(engine)?.is_none() {
+                if step(engine, &mut stride)?.is_none() {
                     return Ok(());
                 }
                 std::thread::sleep(begun.elapsed().min(Duration::from_millis(100)));
@@ -372,7 +377,7 @@ impl Fanout {
 
 #[cfg(test)]
 mod tests {
-    use waybill_log::LogConfig;
+    use waybill_log::{LogConfig, Stride};
 
     use super::{Options, run};
 

@@ -149,6 +149,9 @@ pub enum Ask {
         message: Position,
         /// The first user number that was not looked at yet, as far as the caller knows.
         from: UserNo,
+        /// How many receivers to look at: at least 1 is, and at most [`MAX_CHUNK`](crate::limits::MAX_CHUNK) are, or
+        /// [`MAX_RECALLED`](crate::limits::MAX_RECALLED) of a recall or a change.
+        most: u16,
     },
     /// Put another profile in the place of a registered user's.
     UpdateProfile {

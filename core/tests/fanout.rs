@@ -98,15 +98,20 @@ impl World {
         position
     }
 
-    fn go_on(&mut self, sender: u64) -> bool {
+    fn go_on(&mut self, sender: u64, most: u16) -> bool {
         let Some((message, from)) = self.crowd.first_of(sender) else {
             return false;
         };
-        let step = self.ask(Ask::FanoutNext { message, from });
+        let next = Ask::FanoutNext {
+            message,
+            from,
+            most,
+        };
+        let step = self.ask(next.clone());
         step.answer.unwrap();
         // Told twice, it does nothing twice.
         if self.crowd.first_of(sender) != Some((message, from)) {
-            let again = self.ask(Ask::FanoutNext { message, from });
+            let again = self.ask(next);
             assert_eq!(again.answer, Err(Refusal::Stale));
         }
         true
@@ -217,7 +222,8 @@ enum Deal {
     Single(u64, u64),
     List(u64, u64, u64),
     Wide(u64, u8),
-    GoOn(u64),
+    /// Steps of any length come to the same.
+    GoOn(u64, u16),
     Recall(usize),
 }
 
@@ -229,7 +235,8 @@ fn deals() -> impl Strategy<Value = Vec<Deal>> {
         2 => (sender(), receiver(), 1..=MAX_LISTED as u64)
             .prop_map(|(sender, first, count)| Deal::List(sender, first, count)),
         2 => (sender(), 0..3_u8).prop_map(|(sender, to)| Deal::Wide(sender, to)),
-        6 => sender().prop_map(Deal::GoOn),
+        6 => (sender(), prop_oneof![Just(0), Just(1), 2..80_u16, Just(u16::MAX)])
+            .prop_map(|(sender, most)| Deal::GoOn(sender, most)),
         1 => (0..12_usize).prop_map(Deal::Recall),
     ];
     prop::collection::vec(deal, 1..25)
@@ -251,12 +258,12 @@ proptest! {
                 Deal::Wide(sender, 0) => drop(world.wide(sender, To::Audience(EVERYBODY))),
                 Deal::Wide(sender, 1) => drop(world.wide(sender, To::Registered)),
                 Deal::Wide(sender, _) => drop(world.wide(sender, To::Seen)),
-                Deal::GoOn(sender) => drop(world.go_on(sender)),
+                Deal::GoOn(sender, most) => drop(world.go_on(sender, most)),
                 Deal::Recall(index) => world.recall(index),
             }
         }
         for sender in 1..=SENDERS {
-            while world.go_on(sender) {}
+            while world.go_on(sender, u16::MAX) {}
         }
         world.check();
         // A crash anywhere, and another batching, come to the same.
@@ -273,7 +280,7 @@ fn a_fan_out_takes_as_many_chunks_as_it_must() {
     let mut world = World::new();
     world.wide(1, To::Seen);
     let mut chunks = 0;
-    while world.go_on(1) {
+    while world.go_on(1, u16::MAX) {
         chunks += 1;
     }
     assert_eq!(chunks, USERS.div_ceil(MAX_CHUNK as u64));
@@ -291,12 +298,12 @@ fn a_recall_from_one_receiver_waits_for_the_message() {
     };
     assert_eq!(world.ask(recall(2_000)).answer, Err(Refusal::Underway));
     assert_eq!(world.ask(recall(1)).answer, Err(Refusal::UnknownMessage));
-    world.go_on(1);
+    world.go_on(1, u16::MAX);
     assert_eq!(world.ask(recall(2_000)).answer, Err(Refusal::Underway));
     let told = |receivers| Ok(Outcome::Recalled { receivers });
     assert_eq!(world.ask(recall(7)).answer, told(1));
     assert_eq!(world.ask(recall(7)).answer, told(0));
-    while world.go_on(1) {}
+    while world.go_on(1, u16::MAX) {}
     assert_eq!(world.ask(recall(2_000)).answer, told(1));
     assert_eq!(
         world.ask(recall(USERS + 1)).answer,
@@ -317,7 +324,7 @@ fn only_so_many_fan_outs_run_at_once() {
         .first_of(1)
         .is_some_and(|(message, _)| message == Position(world.messages[0].0))
     {
-        world.go_on(1);
+        world.go_on(1, u16::MAX);
     }
     world.wide(2, To::Registered);
     // A recall of one that runs needs no place of its own; of one that is done it does.

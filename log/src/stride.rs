@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use waybill_core::limits::MAX_CHUNK;
 
 /// Receivers of a step while others ask the writer too: some 0.4 ms of its time.
-const SHORT: usize = 32;
+const SHORT: u16 = 32;
+
+/// Receivers of a step while nobody else does.
+const LONG: u16 = MAX_CHUNK as u16;
 
 /// How long nobody else must have asked before steps grow again.
 const QUIET: Duration = Duration::from_secs(1);
@@ -14,9 +17,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The length of the next step.
 #[derive(Debug)]
 pub struct Stride {
-    receivers: usize,
+    receivers: u16,
     /// Commands that the writer had taken before the last step.
-    commands: u64,
+    commands: Option<u64>,
     others: Option<Instant>,
 }
 
@@ -24,7 +27,7 @@ impl Default for Stride {
     fn default() -> Self {
         Self {
             receivers: SHORT,
-            commands: 0,
+            commands: None,
             others: None,
         }
     }
@@ -33,14 +36,19 @@ impl Default for Stride {
 impl Stride {
     /// How many receivers the next step looks at, when the writer has taken so many commands until `now`: the steps of this stride
     /// and those of others.
-    pub fn next(&mut self, commands: u64, now: Instant) -> usize {
-        if commands.saturating_sub(self.commands) > 1 {
+    pub fn next(&mut self, commands: u64, now: Instant) -> u16 {
+        if self
+            .commands
+            .is_some_and(|before| commands.saturating_sub(before) > 1)
+        {
             self.others = Some(now);
         }
-        self.commands = commands;
-        let quiet = self.others.is_none_or(|last| now.duration_since(last) > QUIET);
+        self.commands = Some(commands);
+        let quiet = self
+            .others
+            .is_none_or(|last| now.duration_since(last) > QUIET);
         self.receivers = match quiet {
-            true => (self.receivers * 2).min(MAX_CHUNK),
+            true => (self.receivers * 2).min(LONG),
             false => SHORT,
         };
         self.receivers
@@ -56,9 +64,8 @@ mod tests {
         let mut stride = Stride::default();
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
-        // Before the first step, others are all who ever asked.
-        assert_eq!(stride.next(1_000, at(0)), SHORT);
-        assert_eq!(stride.next(1_001, at(1)), SHORT);
+        assert_eq!(stride.next(1_000, at(0)), 64);
+        assert_eq!(stride.next(1_001, at(1)), 128);
         assert_eq!(stride.next(1_003, at(900)), SHORT);
         assert_eq!(stride.next(1_004, at(1_800)), SHORT);
         let grown: Vec<_> = (0..6)

@@ -215,6 +215,7 @@ pub struct Fanout {
     pub chunks: Vec<(u64, u64)>,
     pub next: u64,
     pub cut: Option<u64>,
+    pub withdrawn: Option<u64>,
     pub recalled: u64,
     /// Whether it still goes on.
     pub runs: bool,
@@ -342,7 +343,7 @@ impl Model {
                 opening,
             } => self.fill(audience.0, *line, users, *opening, next, facts),
             Ask::CommitAudience { audience } => self.commit(audience.0, next, facts),
-            Ask::FanoutNext { message, from } => {
+            Ask::FanoutNext { message, from, .. } => {
                 self.fanout_next(message.0, from.0, next, facts, delivered)
             }
             Ask::UpdateProfile {

@@ -180,6 +180,7 @@ impl Model {
             chunks: Vec::new(),
             next: 1,
             cut: None,
+            withdrawn: None,
             recalled: 0,
             runs: true,
         });
@@ -413,6 +414,7 @@ impl Model {
         let Some(receiver) = receiver else {
             if fanout.cut.is_none() {
                 fanout.cut = Some(fanout.next);
+                fanout.withdrawn = Some(next);
                 (fanout.runs, fanout.next) = (true, 1);
                 let message = Position(message);
                 let why = Withdrawal::Recalled;

@@ -256,6 +256,7 @@ fn fanouts(model: &Model, rows: &mut Rows) {
             since: message,
             since_time: Time(fanout.record_time),
             done: fanout.cut.unwrap_or(fanout.next) == 0,
+            withdrawn: fanout.withdrawn.map(Position),
         };
         put(rows, message, row);
         for user in &fanout.early {

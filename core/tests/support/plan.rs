@@ -458,6 +458,7 @@ fn go_on(message: u64, from: u64) -> Ask {
     Ask::FanoutNext {
         message: Position(message),
         from: UserNo(from),
+        most: u16::MAX,
     }
 }
 

@@ -79,6 +79,7 @@ impl Script {
         self.server(Ask::FanoutNext {
             message: Position(message),
             from: UserNo(from),
+            most: u16::MAX,
         });
     }
 

@@ -107,7 +107,13 @@ impl World {
         let Some((message, from)) = self.crowd.first_of(sender) else {
             return false;
         };
-        self.ask(Ask::FanoutNext { message, from }).unwrap();
+        let most = u16::MAX;
+        self.ask(Ask::FanoutNext {
+            message,
+            from,
+            most,
+        })
+        .unwrap();
         true
     }
 

@@ -322,6 +322,7 @@ fn fanout_rows() -> Vec<Value> {
         since: Position(1_000),
         since_time: Time(1_700_000_000_000),
         done: true,
+        withdrawn: Some(Position(1_002)),
     };
     let list = AudienceRow {
         begun: Position(998),

@@ -1,6 +1,7 @@
 //! Goes on with messages that are on their way to many: one chunk after the other, so that they take no more than their share
 //! of the writer. A crash loses nothing: how far each is stands in the views, and any number of proposals of one step make one.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -8,6 +9,7 @@ use waybill_core::command::Ask;
 use waybill_core::id::UserNo;
 use waybill_core::outcome::Outcome;
 use waybill_core::record::Surface;
+use waybill_log::Stride;
 use waybill_log::reader::Due;
 
 use super::Service;
@@ -25,6 +27,7 @@ impl Service {
     /// Goes on with fan-outs, and with the recalls of such, until the server stops.
     pub async fn fan_out(&self, mut stopping: Stopping) {
         let mut changes = self.0.reader.watch_fanouts();
+        let mut stride = Stride::default();
         loop {
             changes.mark_unchanged();
             let due = self.0.reader.due_fanouts().unwrap_or_else(|error| {
@@ -40,7 +43,9 @@ impl Service {
             }
             // Each sender has its turn, so that a long one keeps nobody from theirs.
             for one in due {
-                let rest = self.go_on(one).await;
+                let taken = self.0.reader.counters().commands.load(Ordering::Relaxed);
+                let most = stride.next(taken, Instant::now());
+                let rest = self.go_on(one, most).await;
                 tokio::select! {
                     () = tokio::time::sleep(rest) => {}
                     () = stopping.draining() => return,
@@ -50,11 +55,12 @@ impl Service {
     }
 
     /// Takes one step; says how long to rest after it.
-    async fn go_on(&self, due: Due) -> Duration {
+    async fn go_on(&self, due: Due, most: u16) -> Duration {
         let began = Instant::now();
         let ask = Ask::FanoutNext {
             message: due.message,
             from: due.from,
+            most,
         };
         match self.ask(UserNo(0), Surface::Server, ask).await {
             Ok(Outcome::Progress { next, served }) => {

@@ -78,7 +78,7 @@ impl Reader {
     /// Why the record at a position withdrew a message.
     pub(super) fn withdrawal(&self, position: Position) -> Result<Withdrawal, StateError> {
         match self.open(position)?.map(|opened| opened.record.fact) {
-            Some(Fact::MessageRecalled { why, .. }) => Ok(why),
+            Some(Fact::MessageRecalled { why, .. } | Fact::FanoutRecalled { why, .. }) => Ok(why),
             _ => Err(StateError::Impossible {
                 position,
                 reason: "a message was withdrawn by it, and it withdraws none",

@@ -272,11 +272,13 @@ impl<'r> Standings<'r> {
             Fact::MessagePosted(posted) => posted.sender,
             _ => return Ok(None),
         };
-        let cut = store.row::<FanoutRow>(position)?.and_then(|row| row.cut);
+        let cut = store
+            .row::<FanoutRow>(position)?
+            .and_then(|row| row.withdrawn);
         Ok(Some(Self {
             reader,
             position,
-            cut: cut.map(|_| Withdrawal::Recalled),
+            cut: cut.map(|by| reader.withdrawal(by)).transpose()?,
             timed: store.row::<AccountRow>(sender)?.is_some(),
             delivered: (position, record.time),
             withdrawn: None,

@@ -210,6 +210,7 @@ impl Commands {
                     command(Ask::FanoutNext {
                         message: Position(u64::from(message)),
                         from: UserNo(1),
+                        most: u16::MAX,
                     })
                 })
                 .collect(),

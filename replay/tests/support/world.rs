@@ -282,6 +282,7 @@ impl Open {
         self.done(Ask::FanoutNext {
             message: position,
             from: UserNo(1),
+            most: u16::MAX,
         });
         self.done(Ask::Recall {
             message: position,

@@ -221,7 +221,7 @@ class Fold:
             if key is not None:
                 self.put("dedup", key + "03" + "00" * 7, {"position": position})
             fanout = {"next": 1, "delivered": 0, "early": 0, "cut": None, "recalled": 0}
-            fanout |= {"since": 0, "since_time": 0, "done": False}
+            fanout |= {"since": 0, "since_time": 0, "done": False, "withdrawn": None}
             self.put("fanouts", position, fanout)
             waits = message["terms"] and message["terms"]["not_before"]
             if not waits or waits <= self.time:
@@ -460,10 +460,11 @@ class Fold:
                 self.stop(whose)
         self.put("fanouts", whose, row)
 
-    def on_FanoutRecalled(self, _position, fact, _body, _data):
+    def on_FanoutRecalled(self, position, fact, _body, _data):
         whose = fact["message"]
         row = self.get("fanouts", whose)
-        self.put("fanouts", whose, {**row, "cut": 0 if row["done"] else row["next"], "next": 1})
+        cut = {"cut": 0 if row["done"] else row["next"], "next": 1, "withdrawn": position}
+        self.put("fanouts", whose, {**row, **cut})
         self.follow(whose, {"Withdraw": fact["why"]})
         self.clear_timers(whose, "expires", "not_before")
 

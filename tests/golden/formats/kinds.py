@@ -278,6 +278,7 @@ FANOUT = Struct(
     since=U64,
     since_time=U64,
     done=BOOL,
+    withdrawn=Option(U64),
 )
 AUDIENCE_ROW = Struct(
     begun=U64, by=U64, name=KEYED, lines=U64, members=U64, refused=U64, complete=Option(U64)
@@ -431,7 +432,7 @@ ASK = Choice(
     ("BeginAudience", Struct(name=KEYED, body=SEALED)),
     ("FillAudience", Struct(audience=U64, line=U64, users=ListOf(REFERENCE), opening=OPENING)),
     ("CommitAudience", Struct(audience=U64)),
-    ("FanoutNext", Struct(message=U64, **{"from": U64})),
+    ("FanoutNext", Struct(message=U64, **{"from": U64}, most=U16)),
     ("UpdateProfile", Struct(user=U64, base=Option(U64), profile=SEALED)),
     ("Unregister", Struct(user=U64)),
     ("TrimLog", Struct(user=U64, floor=U64)),

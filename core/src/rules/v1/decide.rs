@@ -96,7 +96,11 @@ pub fn decide<'a, S: Scan>(
             opening,
         } => audience::fill(state, *audience, *line, users, *opening),
         Ask::CommitAudience { audience } => audience::commit(state, *audience),
-        Ask::FanoutNext { message, from } => fanout::next(state, *message, *from),
+        Ask::FanoutNext {
+            message,
+            from,
+            most,
+        } => fanout::next(state, *message, *from, usize::from(*most).max(1)),
         Ask::UpdateProfile {
             user,
             base,

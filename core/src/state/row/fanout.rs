@@ -59,6 +59,8 @@ pub struct FanoutRow {
     pub since_time: Time,
     /// Whether all receivers have it; `next` then counts the steps of what follows.
     pub done: bool,
+    /// The record that withdrew it as a whole.
+    pub withdrawn: Option<Position>,
 }
 row!(FanoutRow, Fanouts, Position);
 

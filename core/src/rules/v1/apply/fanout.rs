@@ -190,6 +190,7 @@ pub fn recalled<S: State>(
 ) -> Result<(), StateError> {
     let mut row = row(state, whose)?;
     row.cut = Some(if row.done { UserNo(0) } else { row.next });
+    row.withdrawn = Some(position);
     let terms = follow(state, position, whose, row, Errand::Withdraw(why))?;
     timer::clear(state, whose, terms);
     Ok(())

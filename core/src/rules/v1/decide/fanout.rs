@@ -144,10 +144,14 @@ impl Fanned {
     }
 
     /// Some of those who have the message, in an errand that follows its delivery; and with whom to go on.
-    fn holders<S: Scan>(&self, state: &S) -> Result<(Vec<Target>, UserNo), StateError> {
+    fn holders<S: Scan>(
+        &self,
+        state: &S,
+        most: usize,
+    ) -> Result<(Vec<Target>, UserNo), StateError> {
         let cut = self.row.cut.unwrap_or_default();
         let has_it = |user: UserNo| cut.0 == 0 || user < cut;
-        let (users, mut next) = self.receivers(state, self.row.next, MAX_RECALLED)?;
+        let (users, mut next) = self.receivers(state, self.row.next, most.min(MAX_RECALLED))?;
         if self.row.early == 0 && !has_it(next) {
             next = UserNo(0);
         }
@@ -175,6 +179,7 @@ pub fn next<'a, S: Scan>(
     state: &S,
     message: Position,
     from: UserNo,
+    most: usize,
 ) -> Result<Decision<'a>, StateError> {
     let running = running(state)?;
     let Some(own) = running.iter().find(|running| running.message == message) else {
@@ -190,10 +195,10 @@ pub fn next<'a, S: Scan>(
     }
     let mut facts = Vec::with_capacity(1);
     let (fact, next, served) = match own.errand {
-        Errand::Withdraw(why) => withdrawal_step(state, &fanned, why)?,
-        Errand::Change { change, .. } => change_step(state, &fanned, change)?,
+        Errand::Withdraw(why) => withdrawal_step(state, &fanned, why, most)?,
+        Errand::Change { change, .. } => change_step(state, &fanned, change, most)?,
         Errand::Deliver => {
-            let (users, next) = fanned.receivers(state, from, MAX_CHUNK)?;
+            let (users, next) = fanned.receivers(state, from, most.min(MAX_CHUNK))?;
             let mut receivers = Vec::with_capacity(users.len());
             for user in users {
                 if !fanned.got_early(state, user)? {
@@ -232,8 +237,9 @@ fn change_step<S: Scan>(
     state: &S,
     fanned: &Fanned,
     change: Position,
+    most: usize,
 ) -> Result<(Fact, UserNo, usize), StateError> {
-    let (holders, next) = fanned.holders(state)?;
+    let (holders, next) = fanned.holders(state, most)?;
     let mut places = Vec::with_capacity(holders.len());
     for holder in holders {
         places.extend(holder.changed(state)?);
@@ -253,8 +259,9 @@ fn withdrawal_step<S: Scan>(
     state: &S,
     fanned: &Fanned,
     why: Withdrawal,
+    most: usize,
 ) -> Result<(Fact, UserNo, usize), StateError> {
-    let (holders, next) = fanned.holders(state)?;
+    let (holders, next) = fanned.holders(state, most)?;
     let recalled = Recalled::of(&fanned.posted);
     let mut places = Vec::with_capacity(holders.len());
     for holder in holders {
