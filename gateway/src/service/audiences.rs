@@ -74,6 +74,11 @@ impl Service {
                 }
                 audience
             }
+            // It would begin a generation only to find that the part is none of its first.
+            None if part.line > 0 => {
+                let detail = "a new generation begins at line 0";
+                return Err(Error::at(Kind::Stale, "line", detail));
+            }
             None => self.begin_audience(principal, surface, name, hash).await?,
         };
         self.fill(principal, surface, audience, part.line, &part.users)
