@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 
@@ -48,8 +49,11 @@ def main():
         return 1
     passes = () if asked.page_only else fuzz.PASSES
     summary["passes"] = []
-    for one in passes:
-        found, text = fuzz.run(one, asked.program, page, asked.examples, asked.seed)
+    # Each has a server and a process of its own.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(fuzz.run, one, asked.program, page, asked.examples, asked.seed) for one in passes]
+    for one, done in zip(passes, runs):
+        found, text = done.result()
         summary["passes"].append(found)
         say(f"{one.name}: {found['cases']} calls, {len(found['failures'])} failures")
         if found["failures"]:

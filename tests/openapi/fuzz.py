@@ -43,6 +43,11 @@ PASSES = (
 # The phase "stateful" is off: it finds by itself which answer feeds which call, and here `seed` has put there what calls need.
 
 
+def _said(fault):
+    operations = ", ".join(fault.get("operations", []))
+    return f"{fault.get('title', fault)} ({operations})"
+
+
 def run(one, program, page, examples, random_seed):
     """One pass: what it came to, and the text of it when anything was found."""
     with Server(program) as server, tempfile.TemporaryDirectory() as folder:
@@ -79,7 +84,7 @@ def run(one, program, page, examples, random_seed):
         if not report.exists():
             return {"pass": one.name, "cases": 0, "failures": ["schemathesis did not run"]}, text
         found = json.loads(report.read_text())
-        faults += [f"{failure}" for failure in found["failures"] + found["errors"]]
+        faults += [_said(fault) for fault in found["failures"] + found["errors"]]
         if done.returncode and not faults:
             faults.append(f"schemathesis ended with {done.returncode}")
         summary = {

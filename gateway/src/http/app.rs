@@ -30,8 +30,7 @@ impl App {
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
         let (head, incoming) = request.into_parts();
-        let path = head.uri.path();
-        let native = path == "/v1" || path.starts_with("/v1/");
+        let native = head.uri.path().starts_with("/v1/");
         let limits = self.service.limits();
         let patience = Duration::from_secs(limits.body_seconds);
         let read = match head.method {

@@ -7,6 +7,7 @@ mod conversations;
 mod live;
 mod ops;
 mod status;
+mod strict;
 mod support;
 mod tasks;
 mod terms;

@@ -176,8 +176,16 @@ mod tests {
         }
         let read = |text| serde_json::from_str::<Object<Pair<'_>>>(text);
         let pair = read(r#"{"two":2,"one":[ 1 ]}"#).unwrap().0;
-        assert_eq!((pair.one.map(|raw| raw.get()), pair.two), (Some("[ 1 ]"), 2));
-        for text in ["[[1],2]", "null", r#"{"two":2,"three":3}"#, r#"{"two":2,"two":2}"#] {
+        assert_eq!(
+            (pair.one.map(|raw| raw.get()), pair.two),
+            (Some("[ 1 ]"), 2)
+        );
+        for text in [
+            "[[1],2]",
+            "null",
+            r#"{"two":2,"three":3}"#,
+            r#"{"two":2,"two":2}"#,
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

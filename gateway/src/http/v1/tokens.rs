@@ -38,7 +38,9 @@ pub(super) async fn issue(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: IssueBody = json(service, call)?;
     service.may_issue_for(&principal, &body.user)?;
-    let platform = body.platform.map_or(DEFAULT_PLATFORM, |platform| platform.0);
+    let platform = body
+        .platform
+        .map_or(DEFAULT_PLATFORM, |platform| platform.0);
     if platform_name(platform).is_none() {
         let detail = "platform must be from 1 to 8";
         return Err(Error::at(Kind::InvalidField, "/platform", detail).into());
