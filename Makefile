@@ -12,7 +12,10 @@ QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
 KILLS ?= 50
 CUTS ?= 20
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden deny bench load compare setup setup-test
+# The Python that scripts/setup.sh makes for the tests.
+PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
+
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -21,6 +24,7 @@ help:
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
 	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
+	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -60,6 +64,13 @@ unit: build-all
 golden:
 	@$(STEP) "formats, decoded by Python from the pages alone" python3 tests/golden/check.py
 
+openapi: setup-test build-all openapi-check
+
+# The program is built by then.
+openapi-check:
+	@$(STEP) "the OpenAPI page against the running program" $(PYTHON) tests/openapi/check.py \
+	    --program $(PROGRAMS)/waybill $(ARGS)
+
 check:
 	@$(MAKE) --no-print-directory fmt clippy unit
 	@printf '\nquick checks passed\n'
@@ -67,7 +78,7 @@ check:
 test: setup-test
 	@$(MAKE) --no-print-directory fmt clippy build-all
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory golden
+	@$(MAKE) --no-print-directory golden openapi-check
 	@printf '\nevery check passed\n'
 
 endure: setup-test

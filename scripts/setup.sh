@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the build (`build`) or the build and the tests (`test`) need from the system, by apt, and
 # only what is missing. It says what it is going to install before it does. Where there is no apt it
-# names what is missing and stops.
+# names what is missing and stops. What the tests need of Python's packages goes into a virtual environment
+# in the cache directory, which is made again when tests/openapi/requirements.txt changes.
 set -eu
 
 want=${1:-build}
@@ -35,6 +36,8 @@ has_libclang || missing="$missing libclang-dev"
 has curl || missing="$missing curl"
 if [ "$want" = test ]; then
     has python3 || missing="$missing python3"
+    # Debian has it apart: without it a virtual environment has no pip.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     has fusermount3 || missing="$missing fuse3"
 fi
 
@@ -69,4 +72,17 @@ if [ "$want" = test ] && [ ! -c /dev/fuse ]; then
     echo "setup: /dev/fuse is missing: the power-cut tests mount a file system of their own." >&2
     echo "setup: load the kernel's fuse module (modprobe fuse) or start the container with --device /dev/fuse" >&2
     exit 1
+fi
+
+if [ "$want" = test ]; then
+    wanted=$(dirname "$0")/../tests/openapi/requirements.txt
+    venv=${XDG_CACHE_HOME:-$HOME/.cache}/waybill/openapi
+    # The list is copied last, so one that was not finished is made again; so is one whose Python is gone.
+    if ! cmp -s "$wanted" "$venv/requirements.txt" || ! "$venv/bin/python" -c '' 2>/dev/null; then
+        echo "setup: installing Python packages into $venv"
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$venv/requirements.txt"
+    fi
 fi

@@ -88,9 +88,11 @@ impl Query {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let number = text
-            .parse()
-            .ok()
+        // A plus sign, which `parse` takes, is none of a number here.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits
+            .then(|| text.parse().ok())
+            .flatten()
             .filter(|number| (min..=max).contains(number));
         number.map(Some).ok_or_else(|| {
             Error::at(
@@ -144,6 +146,7 @@ mod tests {
             "n=1001",
             "n=1000000000",
             "n=-1",
+            "n=%2B1",
             "n=",
             "n=1.5",
             "n=99999999999999999999999",

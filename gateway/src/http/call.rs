@@ -67,6 +67,10 @@ impl Call<'_> {
     pub fn idempotency_key(&self) -> Result<&str, Error> {
         const NAME: HeaderName = HeaderName::from_static("idempotency-key");
         let text = self.header(&NAME)?.trim();
+        let quoted = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let text = quoted.unwrap_or(text);
         if text.is_empty() && self.headers.contains_key(&NAME) {
             return Err(Error::at(
                 Kind::InvalidId,
@@ -74,10 +78,7 @@ impl Call<'_> {
                 "Idempotency-Key is empty",
             ));
         }
-        let quoted = text
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
-        Ok(quoted.unwrap_or(text))
+        Ok(text)
     }
 }
 
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(key(Some(b" \"abc\" ")), Ok("abc".to_owned()));
         assert_eq!(key(Some(b"\"")), Ok("\"".to_owned()));
         assert_eq!(key(Some(b"")), Err(Kind::InvalidId));
+        assert_eq!(key(Some(b"\"\"")), Err(Kind::InvalidId));
         assert_eq!(key(Some(b"\xff")), Err(Kind::InvalidField));
     }
 }

@@ -75,6 +75,11 @@ impl Service {
                 }
                 audience
             }
+            // It would begin a generation only to find that the part is none of its first.
+            None if part.line > 0 => {
+                let detail = "a new generation begins at line 0";
+                return Err(Error::at(Kind::Stale, "line", detail));
+            }
             None => self.begin_audience(by, surface, name, hash).await?,
         };
         self.fill(by, surface, audience, part.line, &part.users)

@@ -1,5 +1,7 @@
 //! Messages to many: to a list, to a named audience, to everybody; what became of each receiver.
 
+use std::collections::HashSet;
+
 use waybill_core::command::{Ask, Post, To, UserRef};
 use waybill_core::fact::{Audience, Fact, MessagePosted};
 use waybill_core::id::{AudienceNo, Digest, Position, Seq, Time, UserNo};
@@ -125,7 +127,14 @@ impl Service {
             TaskTo::Users(users) if users.is_empty() => {
                 return Err(Error::at(Kind::NoReceiver, "/to/users", "it names nobody"));
             }
-            TaskTo::Users(users) => Some(users.clone()),
+            TaskTo::Users(users) => {
+                if let Some(place) = named_twice(users) {
+                    let at = format!("/to/users/{place}");
+                    let detail = "a receiver is named twice";
+                    return Err(Error::at(Kind::InvalidField, at, detail));
+                }
+                Some(users.clone())
+            }
             _ => None,
         };
         let listed = users
@@ -404,6 +413,13 @@ pub(super) fn require_business(principal: &Principal) -> Result<(), Error> {
         let text = "only business systems may do this";
         Err(Error::new(Kind::Forbidden, text))
     }
+}
+
+/// Where in a list somebody is named again. A short list that names somebody twice is refused by the rules, and a long one or one
+/// that waits is to be no different.
+fn named_twice(users: &[String]) -> Option<usize> {
+    let mut seen = HashSet::with_capacity(users.len());
+    users.iter().position(|user| !seen.insert(user.as_str()))
 }
 
 /// What of the receivers a retry must repeat. The receivers of a short list are each decided for themselves.

@@ -8,6 +8,7 @@ mod lists;
 mod live;
 mod ops;
 mod status;
+mod strict;
 mod support;
 mod tasks;
 mod terms;

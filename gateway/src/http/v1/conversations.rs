@@ -7,6 +7,7 @@ use waybill_core::record::Surface;
 use waybill_log::reader::{Direction, HISTORY_ENTRIES, LIST_ENTRIES};
 
 use super::messages::answer;
+use super::strict::Whole;
 use super::{Result, encode, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
@@ -84,7 +85,11 @@ pub(super) async fn history(service: &Service, call: &Call<'_>, user: &str, of: 
     };
     let of_type = query.text("type").map(|text| {
         let wrong = || Error::at(Kind::InvalidField, "type", "it is no notificationType");
-        text.parse::<i32>().map_err(|_| wrong())
+        // A plus sign, which `parse` takes, is none of a number here.
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let number = digits.starts_with(|first: char| first.is_ascii_digit());
+        let parsed = number.then(|| text.parse::<i32>().ok()).flatten();
+        parsed.ok_or_else(wrong)
     });
     let (of_type, limit) = (of_type.transpose()?, limit(&query, HISTORY_ENTRIES)?);
     let page = service
@@ -96,7 +101,7 @@ pub(super) async fn history(service: &Service, call: &Call<'_>, user: &str, of: 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ReadBody {
-    conversation_seq: u64,
+    conversation_seq: Whole<u64>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +116,7 @@ pub(super) async fn read(service: &Service, call: &Call<'_>, user: &str, of: &st
     let principal = principal(service, call)?;
     let (user, of) = (segment(user)?, segment(of)?);
     let body: ReadBody = json(service, call)?;
-    let up_to = ConversationSeq(body.conversation_seq);
+    let up_to = ConversationSeq(body.conversation_seq.0);
     let (up_to, unread) = service
         .read_conversation(&principal, Surface::NativeHttp, &user, named(&of)?, up_to)
         .await?;
@@ -125,7 +130,7 @@ pub(super) async fn read(service: &Service, call: &Call<'_>, user: &str, of: &st
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChangeBody {
     pinned: Option<bool>,
-    receive_option: Option<u8>,
+    receive_option: Option<Whole<u8>>,
     hidden: Option<bool>,
 }
 
@@ -136,7 +141,7 @@ pub(super) async fn change(service: &Service, call: &Call<'_>, user: &str, of: &
     let body: ChangeBody = json(service, call)?;
     let change = Change {
         pinned: body.pinned,
-        receive_option: body.receive_option,
+        receive_option: body.receive_option.map(|option| option.0),
         hidden: body.hidden,
     };
     service
@@ -149,8 +154,8 @@ pub(super) async fn change(service: &Service, call: &Call<'_>, user: &str, of: &
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeleteBody {
-    conversation_seqs: Option<Vec<u64>>,
-    up_to: Option<u64>,
+    conversation_seqs: Option<Vec<Whole<u64>>>,
+    up_to: Option<Whole<u64>>,
 }
 
 #[derive(Serialize)]
@@ -168,13 +173,13 @@ pub(super) async fn delete(service: &Service, call: &Call<'_>, user: &str, of: &
                 let detail = format!("it names 1 to {MAX_REMOVED} messages");
                 return Err(Error::at(Kind::InvalidField, "/conversationSeqs", detail).into());
             }
-            let seqs = seqs.into_iter().map(ConversationSeq).collect();
+            let seqs = seqs.into_iter().map(|seq| ConversationSeq(seq.0)).collect();
             service
                 .remove_messages(&principal, surface, &user, named, seqs)
                 .await?;
         }
         (None, Some(up_to)) => {
-            let up_to = ConversationSeq(up_to);
+            let up_to = ConversationSeq(up_to.0);
             service
                 .clear_conversation(&principal, surface, &user, named, up_to)
                 .await?;

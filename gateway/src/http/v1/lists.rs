@@ -82,7 +82,7 @@ where
     };
     let body: SendBody<'_> = json(service, &call)?;
     let taken = async {
-        if !body.to.is_nobody() {
+        if !body.to.0.is_nobody() {
             let detail = "the lines that follow say to whom";
             return Err(Error::at(Kind::InvalidField, "/to", detail));
         }

@@ -8,6 +8,7 @@ use waybill_core::record::Surface;
 use waybill_log::Span;
 
 use super::messages::answer;
+use super::strict::Whole;
 use super::{Refusal, Result, encode, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
@@ -76,8 +77,13 @@ pub(super) fn lost(error: Error, span: Span) -> Refusal {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct CursorBody {
+    seq: Whole<u64>,
+}
+
+#[derive(Serialize)]
 struct Cursor {
     seq: u64,
 }
@@ -86,7 +92,7 @@ struct Cursor {
 pub(super) async fn cursor(service: &Service, call: &Call<'_>, user: &str, device: &str) -> Result {
     let principal = principal(service, call)?;
     let (user, device) = (segment(user)?, segment(device)?);
-    let Cursor { seq } = json(service, call)?;
+    let CursorBody { seq: Whole(seq) } = json(service, call)?;
     let seq = service
         .acknowledge(&principal, Surface::NativeHttp, &user, &device, Seq(seq))
         .await?;

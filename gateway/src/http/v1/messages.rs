@@ -10,6 +10,7 @@ use waybill_core::fact::Options;
 use waybill_core::id::Time;
 use waybill_core::record::Surface;
 
+use super::strict::{Flags, Object, Whole};
 use super::{Refusal, Result, encode, json, principal, segment};
 use crate::auth::Principal;
 use crate::content;
@@ -25,15 +26,15 @@ pub(super) struct SendBody<'a> {
     #[serde(borrow, default)]
     sender: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(super) to: ToBody<'a>,
-    content_type: i64,
+    pub(super) to: Object<ToBody<'a>>,
+    content_type: Whole<i64>,
     #[serde(borrow)]
     content: &'a RawValue,
     #[serde(rename = "clientMsgID", borrow, default)]
     client_msg_id: Cow<'a, str>,
     #[serde(default)]
-    options: BTreeMap<String, bool>,
-    offline_push: Option<PushBody>,
+    options: Flags,
+    offline_push: Option<Object<PushBody>>,
     #[serde(rename = "operationID", borrow, default)]
     pub(super) operation_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -41,12 +42,12 @@ pub(super) struct SendBody<'a> {
     #[serde(rename = "senderFaceURL", borrow, default)]
     sender_face_url: Cow<'a, str>,
     #[serde(rename = "senderPlatformID", default)]
-    sender_platform: i32,
-    create_time: Option<u64>,
+    sender_platform: Whole<i32>,
+    create_time: Option<Whole<u64>>,
     #[serde(borrow, default)]
     collapse_key: Cow<'a, str>,
-    expire_at: Option<u64>,
-    not_before: Option<u64>,
+    expire_at: Option<Whole<u64>>,
+    not_before: Option<Whole<u64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -110,7 +111,7 @@ async fn send_body(
     principal: &Principal,
     body: &SendBody<'_>,
 ) -> std::result::Result<SentMessage, Error> {
-    let to = &body.to;
+    let to = &body.to.0;
     let others = to.users.is_some() || to.audience.is_some() || to.everybody.is_some();
     let Some(receiver) = to.user.as_deref().filter(|_| !others) else {
         let detail = "a message goes to one user; several are a task: POST /v1/tasks";
@@ -136,7 +137,7 @@ pub(super) fn outgoing<'a>(
     let limits = service.limits();
     let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
     let content = body.content.get();
-    let checked = content::check(body.content_type, content, depth, limits.content_bytes)?;
+    let checked = content::check(body.content_type.0, content, depth, limits.content_bytes)?;
     Ok(Outgoing {
         sender: &body.sender,
         receiver,
@@ -148,23 +149,27 @@ pub(super) fn outgoing<'a>(
         operation_id: &body.operation_id,
         sender_nickname: &body.sender_nickname,
         sender_face_url: &body.sender_face_url,
-        sender_platform: body.sender_platform,
-        options_off: options_off(&body.options, checked.off)?,
-        offline_push: body.offline_push.clone().map(|push| OfflinePush {
+        sender_platform: body.sender_platform.0,
+        options_off: options_off(&body.options.0, checked.off)?,
+        offline_push: body.offline_push.clone().map(|Object(push)| OfflinePush {
             title: push.title,
             desc: push.desc,
             ex: push.ex,
             ios_push_sound: push.ios_push_sound,
             ios_badge_count: push.ios_badge_count,
         }),
-        created: body.create_time.map(Time),
+        created: time(body.create_time),
         address: call.peer.ip().to_string(),
         terms: AskedTerms {
             collapse_key: &body.collapse_key,
-            expires: body.expire_at.map(Time),
-            not_before: body.not_before.map(Time),
+            expires: time(body.expire_at),
+            not_before: time(body.not_before),
         },
     })
+}
+
+fn time(millis: Option<Whole<u64>>) -> Option<Time> {
+    millis.map(|millis| Time(millis.0))
 }
 
 /// The options that are off: those of the contentType, but for what the caller says.
@@ -201,7 +206,7 @@ pub(super) async fn get(service: &Service, call: &Call<'_>, id: &str) -> Result 
 struct ChangeBody<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
-    status_line: Option<LineBody>,
+    status_line: Option<Object<LineBody>>,
 }
 
 #[derive(Deserialize)]
@@ -220,7 +225,7 @@ struct Changed {
 fn wanted(body: ChangeBody<'_>) -> WantedChange {
     WantedChange {
         content: body.content.map(|content| content.get().to_owned()),
-        status_line: body.status_line.map(|line| StatusLine {
+        status_line: body.status_line.map(|Object(line)| StatusLine {
             text: line.text,
             color: line.color,
         }),

@@ -7,6 +7,7 @@ mod lists;
 mod log;
 mod messages;
 mod status;
+mod strict;
 mod tasks;
 mod tokens;
 mod users;
@@ -18,7 +19,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use waybill_core::fact::Mark;
 
-use super::address;
+use super::address::{self, Query};
 use super::call::{Answered, Call};
 use super::lines::Lines;
 use super::respond::{self, Body};
@@ -147,12 +148,14 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             Method::GET => (Route::FindMessage, messages::find(service, call).await),
             _ => method(Route::Send, "GET, POST"),
         },
+        // No id looks like this.
+        ["messages", "recall"] => match *call.method {
+            Method::POST => (Route::Recall, messages::recall_by_key(service, call).await),
+            _ => method(Route::Recall, "POST"),
+        },
         ["messages", id] => match *call.method {
             Method::GET => (Route::GetMessage, messages::get(service, call, id).await),
             Method::PATCH => (Route::Change, messages::change(service, call, id).await),
-            Method::POST if *id == "recall" => {
-                (Route::Recall, messages::recall_by_key(service, call).await)
-            }
             _ => method(Route::GetMessage, "GET, PATCH"),
         },
         ["messages", id, "recall"] => match *call.method {
@@ -329,8 +332,26 @@ fn principal(service: &Service, call: &Call<'_>) -> Result<Arc<Principal>> {
     Ok(service.authenticate(token.trim())?)
 }
 
-/// Reads a body: one JSON object without unknown fields. What is kept as it is, is checked by whoever keeps it.
+/// Reads a request that is all in its body: one JSON object without unknown fields. What is kept as it is, is checked by
+/// whoever keeps it.
 fn json<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Result<T> {
+    Query::read(call.query, &[])?;
+    body(service, call)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Checks a body that has nothing to say: it is empty, or an object without fields.
+fn no_body(service: &Service, call: &Call<'_>) -> Result<()> {
+    if !call.body.is_empty() {
+        body::<Nothing>(service, call)?;
+    }
+    Ok(())
+}
+
+fn body<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Result<T> {
     let text = std::str::from_utf8(call.body)
         .map_err(|_| Error::new(Kind::Malformed, "the body is not UTF-8"))?;
     // A list of values would be taken for the fields in their order.
@@ -352,7 +373,10 @@ fn json<'a, T: serde::Deserialize<'a>>(service: &Service, call: &Call<'a>) -> Re
     Err(refused.into())
 }
 
-/// The text of a path segment.
+/// The text of a path segment. No name of a thing is empty; to the services an empty one would be the caller's own.
 fn segment(text: &str) -> Result<String> {
+    if text.is_empty() {
+        return Err(Error::new(Kind::InvalidId, "a part of the path is empty").into());
+    }
     Ok(address::segment(text)?)
 }

@@ -11,7 +11,7 @@ use waybill_log::reader::STATUS_CHANGES;
 use super::encode::conversation_name;
 use super::log::{MAX_WAIT_SECONDS, lost};
 use super::messages::answer;
-use super::{Result, principal, segment};
+use super::{Result, no_body, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -26,6 +26,7 @@ struct Marked {
 pub(super) async fn mark(service: &Service, call: &Call<'_>, id: &str, mark: Mark) -> Result {
     let principal = principal(service, call)?;
     Query::read(call.query, &[])?;
+    no_body(service, call)?;
     let confirmed = service
         .mark(&principal, Surface::NativeHttp, &segment(id)?, mark)
         .await?;

@@ -6,7 +6,7 @@ use waybill_log::reader::RECEIVERS;
 
 use super::encode::StandingBody;
 use super::messages::{SendBody, ToBody, answer, outgoing};
-use super::{Refusal, Result, json, principal, segment};
+use super::{Refusal, Result, json, no_body, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -78,7 +78,7 @@ pub(super) async fn post(service: &Service, call: &Call<'_>) -> Result {
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
     let taken = async {
-        let to = match &body.to {
+        let to = match &body.to.0 {
             ToBody {
                 users: Some(users),
                 user: None,
@@ -227,6 +227,8 @@ struct Recalled {
 /// `POST /v1/tasks/{task}/recall`
 pub(super) async fn recall(service: &Service, call: &Call<'_>, task: &str) -> Result {
     let principal = principal(service, call)?;
+    Query::read(call.query, &[])?;
+    no_body(service, call)?;
     let recalled = service
         .recall_task(&principal, Surface::NativeHttp, &segment(task)?)
         .await?;
@@ -236,6 +238,8 @@ pub(super) async fn recall(service: &Service, call: &Call<'_>, task: &str) -> Re
 /// `POST /v1/messages/{serverMsgID}/recall`
 pub(super) async fn recall_message(service: &Service, call: &Call<'_>, id: &str) -> Result {
     let principal = principal(service, call)?;
+    Query::read(call.query, &[])?;
+    no_body(service, call)?;
     let recalled = service
         .recall_message(&principal, Surface::NativeHttp, &segment(id)?)
         .await?;

@@ -5,8 +5,9 @@ use waybill_core::command::Unknown;
 use waybill_core::record::Surface;
 
 use super::messages::answer;
-use super::{Result, json, principal};
-use crate::auth::Role;
+use super::strict::Whole;
+use super::{Result, json, no_body, principal};
+use crate::auth::{Role, platform_name};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -20,8 +21,8 @@ const DEFAULT_PLATFORM: u8 = 5;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct IssueBody {
     user: String,
-    platform: Option<u8>,
-    expires_in: Option<u64>,
+    platform: Option<Whole<u8>>,
+    expires_in: Option<Whole<u64>>,
 }
 
 #[derive(Serialize)]
@@ -37,14 +38,21 @@ pub(super) async fn issue(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: IssueBody = json(service, call)?;
     service.may_issue_for(&principal, &body.user)?;
+    let platform = body
+        .platform
+        .map_or(DEFAULT_PLATFORM, |platform| platform.0);
+    if platform_name(platform).is_none() {
+        let detail = "platform must be from 1 to 8";
+        return Err(Error::at(Kind::InvalidField, "/platform", detail).into());
+    }
+    let lifetime = body.expires_in.map(|seconds| seconds.0);
     let issued = service
         .issue_token(
             principal.number,
             Surface::NativeHttp,
             &body.user,
-            body.platform.unwrap_or(DEFAULT_PLATFORM),
-            body.expires_in
-                .unwrap_or(service.config().openim.v1_token_seconds),
+            platform,
+            lifetime.unwrap_or(service.config().openim.v1_token_seconds),
             Unknown::See,
         )
         .await?;
@@ -60,6 +68,7 @@ pub(super) async fn issue(service: &Service, call: &Call<'_>) -> Result {
 pub(super) async fn revoke(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let query = Query::read(call.query, &["user", "platform"])?;
+    no_body(service, call)?;
     let platform = query
         .number("platform", 1, 8)?
         .and_then(|number| u8::try_from(number).ok());

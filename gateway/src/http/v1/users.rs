@@ -8,7 +8,7 @@ use waybill_core::body::Profile;
 use waybill_core::record::Surface;
 
 use super::messages::answer;
-use super::{Result, json, principal, segment};
+use super::{Result, json, no_body, principal, segment};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::service::Service;
@@ -47,7 +47,6 @@ fn rest(profile: &Profile) -> Map<String, Value> {
 /// `PUT /v1/users/{user}`
 pub(super) async fn put(service: &Service, call: &Call<'_>, user: &str) -> Result {
     let principal = principal(service, call)?;
-    Query::read(call.query, &[])?;
     let user = segment(user)?;
     let body: ProfileBody<'_> = json(service, call)?;
     let change = |profile: &mut Profile| {
@@ -100,6 +99,7 @@ pub(super) fn get(service: &Service, call: &Call<'_>, user: &str) -> Result {
 pub(super) async fn delete(service: &Service, call: &Call<'_>, user: &str) -> Result {
     let principal = principal(service, call)?;
     Query::read(call.query, &[])?;
+    no_body(service, call)?;
     let user = segment(user)?;
     service
         .unregister(&principal, Surface::NativeHttp, &user)
