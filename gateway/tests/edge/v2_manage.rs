@@ -250,7 +250,6 @@ async fn logs_are_pulled_by_seq_deleted_from_and_trimmed() {
     for text in ["one", "two", "three"] {
         server.text_to("ann", text).await;
     }
-    server.text_to("ann_b", "hers").await;
     let newest = json!({ "reqIdentifier": 1001, "sendID": "ann", "msgIncr": 7 });
     let ends = done(&server, "/msg/newest_seq", &ann, newest.clone()).await;
     let expected = json!({ "errCode": 0, "errMsg": "", "msgIncr": 7, "reqIdentifier": 1001, "data": { "maxSeq": 3, "minSeq": 0 } });
@@ -314,29 +313,51 @@ async fn logs_are_pulled_by_seq_deleted_from_and_trimmed() {
     assert_eq!(old.problem(), "too-old");
     let pulled = done(&server, PULL, &ann, pull).await;
     assert_eq!(pulled["data"][0], json!({ "seq": 1 }), "below the floor");
-    let clear = |user: &str| json!({ "userID": user });
-    // Nobody acts for another, and least of all for a manager.
-    for user in ["ann", "openIM123456"] {
-        let denied = done(&server, "/msg/clear_msg", &bob, clear(user)).await;
-        assert_eq!(denied["errCode"], 801, "{user}");
-    }
-    let manager = json!({ "userID": "openIM123456", "minSeq": 1 });
-    let denied = done(&server, "/msg/set_msg_min_seq", &bob, manager).await;
-    assert_eq!(denied["errCode"], 801);
-    // With nothing to clear, too.
-    for (user, token) in [("bob", &bob), ("ann", &ann)] {
-        let cleared = done(&server, "/msg/clear_msg", token, clear(user)).await;
-        assert_eq!(cleared["errCode"], 0, "{user}");
-    }
-    let other = server.log_of("ann_b").await;
+    let clear = json!({ "userID": "ann" });
     assert_eq!(
-        (&other["floor"], &other["entries"][0]["content"]["text"]),
-        (&json!(1), &json!("hers")),
-        "an id that begins alike is another's"
+        done(&server, "/msg/clear_msg", &ann, clear).await["errCode"],
+        0
     );
     let ends = done(&server, "/msg/newest_seq", &ann, newest).await;
     // The deletion is an entry too.
     assert_eq!(ends["data"], json!({ "maxSeq": 4, "minSeq": 5 }));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_is_cleared_by_its_owner_or_a_manager_and_no_other_with_it() {
+    const CLEAR: &str = "/msg/clear_msg";
+    let (_data, server) = start().await;
+    let ann = register(&server, "ann").await;
+    let bob = register(&server, "bob").await;
+    let admin = server.admin.as_str();
+    for user in ["ann", "ann_b"] {
+        server.text_to(user, "text").await;
+    }
+    let clear = |user: &str| json!({ "userID": user });
+    // Nobody acts for another, and least of all for a manager.
+    for user in ["ann", "openIM123456"] {
+        let floor = json!({ "userID": user, "minSeq": 1 });
+        for (path, body) in [(CLEAR, clear(user)), ("/msg/set_msg_min_seq", floor)] {
+            let denied = done(&server, path, &bob, body).await;
+            assert_eq!(denied["errCode"], 801, "{path} of {user}");
+        }
+    }
+    assert_eq!(server.log_of("ann").await["floor"], 1);
+    // A log with nothing in it can be cleared too.
+    for (user, token) in [("bob", bob.as_str()), ("ann", ann.as_str()), ("ann", admin)] {
+        let cleared = done(&server, CLEAR, token, clear(user)).await;
+        assert_eq!(cleared["errCode"], 0, "{user}: {cleared}");
+    }
+    let own = json!({ "reqIdentifier": 1001, "sendID": "ann", "msgIncr": 1 });
+    let ends = done(&server, "/msg/newest_seq", admin, own).await;
+    assert_eq!(ends["data"], json!({ "maxSeq": 1, "minSeq": 2 }));
+    let other = server.log_of("ann_b").await;
+    assert_eq!(
+        (&other["floor"], &other["entries"][0]["content"]["text"]),
+        (&json!(1), &json!("text")),
+        "an id that begins alike is another's"
+    );
     server.stop().await;
 }
 
