@@ -332,11 +332,14 @@ mod tests {
         assert_eq!(first.message_id_key.expose(), again.message_id_key.expose());
         let other = tempfile::tempdir().unwrap();
         let other = Secrets::open(&SecretDir::open(other.path()).unwrap(), &openim(), false);
+        let other = other.unwrap();
         assert_ne!(
-            other.unwrap().id_key.expose(),
+            other.id_key.expose(),
             first.id_key.expose(),
             "never a default"
         );
+        assert_ne!(other.openim.expose(), first.openim.expose());
+        assert_ne!(other.access.expose(), first.access.expose());
     }
 
     #[test]

@@ -199,6 +199,32 @@ async fn a_user_deletes_hides_pins_and_mutes_for_himself() {
     server.stop().await;
 }
 
+/// OpenIM's recvMsgOpt 1: not received. It is about being told, and takes no message away.
+#[tokio::test]
+async fn who_wants_to_receive_nothing_loses_nothing() {
+    let (_data, server) = start().await;
+    let ann = server.token_of("ann").await;
+    notify(&server, "ann", 1, "notice").await;
+    server.text_to("ann", "text").await;
+    for (session, later) in [(SESSION, "a notice"), ("single:openIM123456", "a text")] {
+        let path = format!("/v1/users/ann/conversations/{session}");
+        ask(&server, "PATCH", &ann, &path, json!({ "receiveOption": 1 })).await;
+        if session == SESSION {
+            notify(&server, "ann", 1, later).await;
+        } else {
+            server.text_to("ann", later).await;
+        }
+        let one = get(&server, &ann, &path).await;
+        assert_eq!(one["receiveOption"], 1);
+        let page = get(&server, &ann, &format!("{path}/messages")).await;
+        assert_eq!(texts(&page)[0], later);
+        let log = server.log_of("ann").await;
+        let last = log["entries"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!(last["content"]["text"], later);
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_snapshot_goes_on_where_the_log_does() {
     let (_data, server) = start().await;

@@ -6,6 +6,7 @@ mod contents;
 mod conversations;
 mod lists;
 mod live;
+mod offered;
 mod ops;
 mod status;
 mod strict;

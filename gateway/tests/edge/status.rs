@@ -70,6 +70,10 @@ async fn a_message_goes_from_durable_to_confirmed_and_the_account_follows() {
     let state = || async { good(&server, "GET", &of, &server.admin, "").await };
     assert_eq!(state().await["state"], "durable");
     assert!(state().await["times"]["durable"].as_u64().unwrap() > 0);
+    // What was written to a connection is not delivered: it may be broken. Delivered is what a device says it has stored.
+    let page = good(&server, "GET", "/v1/users/u1/log", &token, "").await;
+    assert_eq!(page["entries"][0]["serverMsgID"], json!(id));
+    assert_eq!(state().await["state"], "durable");
 
     // The long poll is there before the device reports.
     let path = format!("{ACCOUNT}?after=0&wait=60");

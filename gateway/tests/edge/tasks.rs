@@ -369,6 +369,20 @@ async fn a_batch_of_the_old_api_answers_for_each_receiver() {
     for user in ["b1", "b2"] {
         assert_eq!(server.log_of(user).await["head"], 1);
     }
+    // Without an id of the caller each receiver's message has two of its own.
+    let fresh = batch(&json!(["b1", "b2"]), "");
+    let fresh = server.v2("/msg/batch_send_msg", &server.admin, fresh).await;
+    let fresh = fresh.json();
+    let mut ids = std::collections::HashSet::new();
+    for one in fresh["data"]["resultList"].as_array().unwrap() {
+        for name in ["serverMsgID", "clientMsgID"] {
+            let id = one[name].as_str().unwrap();
+            let hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(id.len() == 32 && hexadecimal, "{id}");
+            ids.insert(id);
+        }
+    }
+    assert_eq!(ids.len(), 4, "{fresh}");
     let nobody = server
         .v2(
             "/manager/batch_send_msg",

@@ -212,6 +212,8 @@ async fn what_is_too_large_or_too_deep_is_refused() {
         .v2(SEND, &server.admin, content("x".repeat(fits)))
         .await;
     assert_eq!(answer.json()["errCode"], 0, "{}", answer.text());
+    let kept = &server.log_of("u1").await["entries"][0]["content"]["text"];
+    assert_eq!(kept.as_str().map(str::len), Some(fits));
     let answer = server
         .v2(SEND, &server.admin, content("x".repeat(fits + 1)))
         .await;
