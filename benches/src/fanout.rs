@@ -377,7 +377,7 @@ impl Fanout {
 
 #[cfg(test)]
 mod tests {
-    use waybill_log::{LogConfig, Stride};
+    use waybill_log::LogConfig;
 
     use super::{Options, run};
 

@@ -399,16 +399,13 @@ impl Service {
         told: Told,
         names: &mut Names,
     ) -> Result<HistoryView, StateError> {
-        let own_id = told.message.as_ref().map(|message| &message.client_msg_id);
-        let own_id = own_id.filter(|id| !id.is_empty()).cloned();
-        let message = told.message.filter(|_| told.withdrawn.is_none());
         let time = self.0.reader.shown_time(&told.record, told.row.ahead_ms)?;
-        let (_, mut said) = self.told(owner, told.record, message, names)?;
-        // What was withdrawn says nothing more, and is still the message that its sender named so.
-        if let Some(id) = own_id {
-            said.client_msg_id = id;
+        let (_, mut said) = self.told(owner, told.record, told.message, names)?;
+        match told.withdrawn {
+            None => said.change(told.changed),
+            // It says nothing more, and is still the message that its sender named so.
+            Some(_) => said.message = None,
         }
-        said.change(told.changed);
         Ok(HistoryView {
             conversation_seq: told.conversation_seq,
             time,

@@ -5,10 +5,12 @@ use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ConversationSeq, Opening, Seq, UserNo};
 use waybill_core::limits::MAX_REMOVED;
+use waybill_core::outcome::StateError;
 use waybill_core::record::Surface;
+use waybill_log::reader::PAGE_BYTES;
 
 use super::accounts::check_profile;
-use super::{Pulled, Registration, Service, View, check, unreadable};
+use super::{Pulled, Registration, Service, Told, View, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::random;
@@ -16,6 +18,9 @@ use crate::registry::CloseReason;
 
 /// How often an update is tried again when somebody else's came first.
 const UPDATE_TRIES: usize = 8;
+
+/// Most bytes of contents at seqs that are asked for together: eight pages.
+const MOST_BYTES_AT: usize = 8 * PAGE_BYTES;
 
 impl Service {
     /// What became of recent sends, by operationID.
@@ -203,35 +208,50 @@ impl Service {
         self.ask(principal.number, surface, ask).await.map(drop)
     }
 
-    /// The entries at these seqs, ascending; those that are not there, or not shown, are left out.
+    /// The entries at these seqs, ascending; those that are not there are left out.
     ///
     /// # Errors
-    /// When the principal may not read the log, or it cannot be read.
+    /// When the principal may not read the log, what they say together is longer than [`MOST_BYTES_AT`], or the log cannot be
+    /// read.
     pub async fn entries_at(
         &self,
         principal: &Principal,
         user: &str,
         seqs: &[u64],
     ) -> Result<Vec<View>, Error> {
+        let owner = self.acting_for(principal, user)?;
         let mut wanted = seqs.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
+        wanted.retain(|seq| *seq > 0);
+        let found = self.read(move |this| this.found_at(owner, &wanted)).await?;
+        found.ok_or_else(|| {
+            let detail =
+                format!("these entries are more than {MOST_BYTES_AT} bytes: ask for fewer");
+            Error::new(Kind::InvalidField, detail)
+        })
+    }
+
+    fn found_at(&self, owner: UserNo, wanted: &[u64]) -> Result<Option<Vec<View>>, StateError> {
         let mut found = Vec::with_capacity(wanted.len());
-        let mut at = 0;
+        let (mut at, mut bytes) = (0, 0);
         while let Some(first) = wanted.get(at).copied() {
             // Seqs in a row come with one page.
             let row = wanted[at..].iter().zip(first..);
             let count = row.take_while(|(seq, expected)| *seq == expected).count();
-            let after = Seq(first.saturating_sub(1));
-            match self.pull(principal, user, after, count).await? {
-                Pulled::Page(page) if !page.entries.is_empty() && first > 0 => {
+            match self.pull_now(owner, Seq(first - 1), count)? {
+                Pulled::Page(page) if !page.entries.is_empty() => {
                     at += page.entries.len().min(count);
+                    bytes += page.entries.iter().map(said_bytes).sum::<usize>();
                     found.extend(page.entries);
                 }
                 _ => at += 1,
             }
+            if bytes > MOST_BYTES_AT {
+                return Ok(None);
+            }
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Deletes the messages at these seqs of a user's log, for that user alone. What is no message is passed over.
@@ -271,7 +291,7 @@ impl Service {
     }
 
     fn conversation_of(&self, owner: UserNo, view: &View) -> Result<Option<Conversation>, Error> {
-        let super::Told::Message(told) = &view.told else {
+        let Told::Message(told) = &view.told else {
             return Ok(None);
         };
         let opened = self.0.reader.open(told.position).map_err(unreadable)?;
@@ -282,5 +302,13 @@ impl Service {
             }
             _ => None,
         }))
+    }
+}
+
+/// Bytes of what an entry says.
+fn said_bytes(view: &View) -> usize {
+    match &view.told {
+        Told::Message(told) => told.message.as_ref().map_or(0, |said| said.content.len()),
+        Told::Note(_) => 0,
     }
 }

@@ -1,7 +1,7 @@
 //! Finding a message: by the server's id, or by sender and key.
 
 use waybill_core::body::{Body, Message, StatusLine};
-use waybill_core::fact::{Fact, Options};
+use waybill_core::fact::{Fact, Options, Withdrawal};
 use waybill_core::id::{KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::message_id::TASK_ORDINAL;
 use waybill_core::outcome::StateError;
@@ -31,6 +31,8 @@ pub struct MessageView {
     pub position: Option<Position>,
     /// How it stands with the receiver; for business roles.
     pub standing: Option<StandingView>,
+    /// Why the receiver has it no more, and whether the caller is shown it all the same.
+    pub withdrawn: Option<(Withdrawal, bool)>,
     /// 1 single chat, 2 notification session.
     pub place_kind: u8,
     /// OpenIM's contentType.
@@ -168,15 +170,19 @@ impl Service {
         };
         let mut names = Names::default();
         let time = self.0.reader.shown_time(&record, row.ahead_ms)?;
+        let standing = self.0.reader.receiver(position, receiver)?;
+        let withdrawn = standing.as_ref().and_then(|standing| standing.withdrawn);
+        // Its sender may see what was withdrawn, as may business systems; the receiver has it no more.
+        let shown = business || principal.number == sender || withdrawn.is_none();
         let (conversation, mut told) = self.told(receiver, record, message, &mut names)?;
-        told.change(self.0.reader.changes(conversation, row.conversation_seq)?);
-        let standing = if business {
-            self.0.reader.receiver(position, receiver)?
-        } else {
-            None
-        };
+        match shown {
+            true => told.change(self.0.reader.changes(conversation, row.conversation_seq)?),
+            false => told.message = None,
+        }
+        let standing = standing.filter(|_| business);
         Ok(Some(MessageView {
             standing: standing.as_ref().map(StandingView::from),
+            withdrawn: withdrawn.map(|why| (why, shown)),
             server_msg_id: told.server_msg_id,
             client_msg_id: told.client_msg_id,
             time,

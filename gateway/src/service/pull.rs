@@ -209,7 +209,12 @@ impl Service {
             .await
     }
 
-    fn pull_now(&self, owner: UserNo, after: Seq, limit: usize) -> Result<Pulled, StateError> {
+    pub(super) fn pull_now(
+        &self,
+        owner: UserNo,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Pulled, StateError> {
         Ok(match self.0.reader.pull(owner, after, limit)? {
             LogPulled::TooOld(span) => Pulled::TooOld(span),
             LogPulled::Ahead(span) => Pulled::Ahead(span),

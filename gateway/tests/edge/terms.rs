@@ -146,7 +146,22 @@ async fn a_notice_expires_and_a_retry_after_that_gets_the_first_answer() {
         &Value::Null,
     )
     .await;
-    assert_eq!(found["state"], "expired");
+    assert_eq!(
+        (&found["state"], &found["reason"]),
+        (&json!("expired"), &json!("expired"))
+    );
+    assert!(found["content"].is_object());
+    // Who has it no more is not shown it.
+    let token = server.token_of("u1").await;
+    let own = server
+        .v1("GET", &format!("/v1/messages/{first}"), &token, "")
+        .await
+        .json();
+    assert_eq!(
+        (&own["recalled"], &own["content"]),
+        (&json!(true), &Value::Null)
+    );
+    assert!(own.get("erased").is_none() && own.get("state").is_none());
     assert_eq!(send(&server, "u1", "quick", &terms).await, first);
     let late = json!({ "to": { "user": "u1" }, "contentType": 1400, "content": notice("x"), "expireAt": at });
     assert_eq!(

@@ -182,6 +182,11 @@ pub struct MessageBody<'a> {
     conversation: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recalled: bool,
+    /// Why: `recalled`, `superseded` or `expired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(flatten)]
     said: SaidBody<'a>,
 }
@@ -477,6 +482,15 @@ impl<'a> ListBody<'a> {
 
 impl<'a> From<&'a MessageView> for MessageBody<'a> {
     fn from(view: &'a MessageView) -> Self {
+        let mut said = said(
+            view.content_type,
+            view.notification_type,
+            view.options_off,
+            view.message.as_ref(),
+        )
+        .changed(view.edited, view.status_line.as_ref());
+        // What is not shown was not therefore erased.
+        said.erased &= view.withdrawn.is_none_or(|(_, shown)| shown);
         Self {
             server_msg_id: &view.server_msg_id,
             client_msg_id: &view.client_msg_id,
@@ -490,13 +504,9 @@ impl<'a> From<&'a MessageView> for MessageBody<'a> {
             standing: view.standing.as_ref().map(StandingBody::from),
             conversation: conversation_name(view.place_kind),
             position: view.position.map(|position| position.0),
-            said: said(
-                view.content_type,
-                view.notification_type,
-                view.options_off,
-                view.message.as_ref(),
-            )
-            .changed(view.edited, view.status_line.as_ref()),
+            recalled: view.withdrawn.is_some(),
+            reason: view.withdrawn.map(|(why, _)| gone(why)),
+            said,
         }
     }
 }

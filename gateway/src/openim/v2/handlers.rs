@@ -268,7 +268,16 @@ async fn batch_send_checked(
         let to = TaskTo::Users(part.to_vec());
         let taken = service
             .post(&ready.principal, Surface::OpenImV2, outgoing.clone(), to)
-            .await?;
+            .await;
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) if sent.is_empty() => return Err(error),
+            // Some have it, so the whole is no failure: a caller who sent it again without a key would send it to them twice.
+            Err(_) => {
+                failed.extend_from_slice(part);
+                continue;
+            }
+        };
         for receiver in taken.receivers.unwrap_or_default() {
             match receiver.result {
                 Ok(one) => sent.push((receiver.user, one)),
