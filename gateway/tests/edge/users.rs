@@ -87,6 +87,7 @@ async fn a_profile_that_would_mislead_is_refused() {
         json!({ "nickname": "a\nb" }),
         json!({ "faceURL": "javascript:alert(1)" }),
         json!({ "nickname": "x".repeat(5_000) }),
+        json!({ "ex": "x".repeat(1_025) }),
         json!({ "name": "x" }),
     ] {
         for user in ["known", "new"] {

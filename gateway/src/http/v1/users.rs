@@ -9,9 +9,13 @@ use waybill_core::record::Surface;
 
 use super::messages::answer;
 use super::{Result, json, no_body, principal, segment};
+use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::service::Service;
+
+/// Longest `ex`, as in OpenIM (`update_user_info`).
+const MAX_EX_BYTES: usize = 1_024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +53,10 @@ pub(super) async fn put(service: &Service, call: &Call<'_>, user: &str) -> Resul
     let principal = principal(service, call)?;
     let user = segment(user)?;
     let body: ProfileBody<'_> = json(service, call)?;
+    if body.ex.len() > MAX_EX_BYTES {
+        let detail = format!("ex is longer than {MAX_EX_BYTES} bytes");
+        return Err(Error::at(Kind::InvalidField, "/ex", detail).into());
+    }
     let change = |profile: &mut Profile| {
         let mut rest = rest(profile);
         rest.remove("ex");
