@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -198,11 +197,10 @@ fn step(engine: &Engine, stride: &mut Stride) -> Result<Option<u32>> {
     let Some(due) = due.first() else {
         return Ok(None);
     };
-    let taken = engine.reader().counters().commands.load(Ordering::Relaxed);
     let next = Ask::FanoutNext {
         message: due.message,
         from: due.from,
-        most: stride.next(taken, Instant::now()),
+        most: stride.after(engine.reader().counters()),
     };
     match ask(engine, next)? {
         Outcome::Progress { served, .. } => Ok(Some(served)),

@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
@@ -167,6 +167,8 @@ pub struct HotTable {
     /// Rows present, by family: a family without rows here needs no look.
     present: [AtomicUsize; FAMILIES.len()],
     dirty: parking_lot::Mutex<Dirty>,
+    /// How often rows have begun to leave because the database has them.
+    flushes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -186,7 +188,14 @@ impl HotTable {
             clean_rows_per_shard: (clean_rows / SHARDS).max(1),
             present: std::array::from_fn(|_| AtomicUsize::new(0)),
             dirty: parking_lot::Mutex::default(),
+            flushes: AtomicU64::new(0),
         }
+    }
+
+    /// How often rows have begun to leave the table because the database has them by now. What was read from the database while this
+    /// stood still is at most covered by rows that are still here.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::SeqCst)
     }
 
     fn shard(&self, family: Family, key: &Key) -> &RwLock<Shard> {
@@ -339,6 +348,7 @@ impl HotTable {
 
     /// Marks rows clean that have not changed since the flush took them; those that have are dirty for the next flush.
     pub fn flushed(&self, rows: &[DirtyRow]) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
         for flushed in rows {
             let mut dirty = self.dirty.lock();
             let mut shard = self.shard(flushed.family, &flushed.key).write();

@@ -14,6 +14,9 @@ use waybill_core::versions::VIEWS_VERSION;
 /// Rows that a flush writes at a time, so that the writer's own writes to the views wait for little.
 const FLUSH_SLICE_ROWS: usize = 512;
 
+/// Rows that are read at a time at least, if so many are wanted at all: many that are deleted may lie before the next.
+const RANGE_ROWS: usize = 64;
+
 /// Both stores, and the hot table over the views.
 pub struct ViewStore {
     ledger: Arc<dyn Ledger>,
@@ -171,22 +174,30 @@ impl ViewStore {
         let mut rows = Vec::new();
         let mut from = from.to_vec();
         loop {
-            let wanted = limit - rows.len();
+            let wanted = (limit - rows.len()).max(RANGE_ROWS.min(limit));
+            let flushes = self.hot.flushes();
             let found = self.views.range(family, &from, to, wanted)?;
             let last = found.last().filter(|_| found.len() == wanted);
             let last = last.map(|(key, _)| key.clone());
-            rows.extend(
-                found
-                    .into_iter()
-                    .filter_map(|row| self.current(family, row)),
-            );
+            let current = found.into_iter();
+            let current: Vec<_> = current
+                .filter_map(|row| self.current(family, row))
+                .collect();
+            // A row that a flush has just taken from the hot table is in the database, but not yet when it was read.
+            if self.hot.flushes() != flushes {
+                continue;
+            }
+            rows.extend(current);
             // Rows that the next flush deletes are not there any more: others follow in their place.
             match last {
                 Some(last) if rows.len() < limit => {
                     from = last;
                     from.push(0);
                 }
-                _ => return Ok(rows),
+                _ => {
+                    rows.truncate(limit);
+                    return Ok(rows);
+                }
             }
         }
     }

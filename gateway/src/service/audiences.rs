@@ -1,6 +1,8 @@
 //! Named audiences: lists of users that business systems send to again and again. Each upload is a generation of its own; a
 //! message keeps the one that it was sent to.
 
+use std::time::Duration;
+
 use waybill_core::body::Body;
 use waybill_core::command::Ask;
 use waybill_core::hash::Domain;
@@ -15,6 +17,14 @@ use super::{Service, check, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::random;
+
+/// How long a busy writer is let alone before a piece of a list is offered again.
+const BUSY_PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 /// A part of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +122,22 @@ impl Service {
         }
     }
 
+    /// As [`Service::ask`], but a busy writer is asked again: whoever sends a long list can wait.
+    async fn ask_patiently(
+        &self,
+        by: UserNo,
+        surface: Surface,
+        ask: Ask,
+    ) -> Result<Outcome, Error> {
+        for pause in BUSY_PAUSES {
+            match self.ask(by, surface, ask.clone()).await {
+                Err(error) if error.kind == Kind::Busy => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+        }
+        self.ask(by, surface, ask).await
+    }
+
     pub(super) async fn fill(
         &self,
         by: UserNo,
@@ -127,7 +153,7 @@ impl Service {
                 users: self.references(users)?,
                 opening: Opening(random::bytes()?),
             };
-            self.ask(by, surface, ask).await?;
+            self.ask_patiently(by, surface, ask).await?;
             line += users.len() as u64;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use waybill_core::body::{Body, Profile};
 use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
+use waybill_core::fact::Fact;
 use waybill_core::id::{ConversationSeq, Opening, Seq, UserNo};
 use waybill_core::limits::MAX_REMOVED;
 use waybill_core::outcome::StateError;
@@ -18,6 +19,9 @@ use crate::registry::CloseReason;
 
 /// How often an update is tried again when somebody else's came first.
 const UPDATE_TRIES: usize = 8;
+
+/// Seqs that are looked at in one read when messages are deleted by them.
+const REMOVED_AT_ONCE: usize = 64;
 
 /// Most bytes of contents at seqs that are asked for together: eight pages.
 const MOST_BYTES_AT: usize = 8 * PAGE_BYTES;
@@ -267,12 +271,10 @@ impl Service {
     ) -> Result<(), Error> {
         let owner = self.acting_for(principal, user)?;
         let mut places: Vec<(Conversation, ConversationSeq)> = Vec::new();
-        for view in self.entries_at(principal, user, seqs).await? {
-            if view.kind == 1
-                && let Some(conversation) = self.conversation_of(owner, &view)?
-            {
-                places.push((conversation, view.conversation_seq));
-            }
+        for seqs in seqs.chunks(REMOVED_AT_ONCE) {
+            let seqs = seqs.to_vec();
+            let found = self.read(move |this| this.places_at(owner, &seqs)).await?;
+            places.extend(found);
         }
         places.sort_unstable();
         for group in places.chunk_by(|one, other| one.0 == other.0) {
@@ -290,18 +292,31 @@ impl Service {
         Ok(())
     }
 
-    fn conversation_of(&self, owner: UserNo, view: &View) -> Result<Option<Conversation>, Error> {
-        let Told::Message(told) = &view.told else {
-            return Ok(None);
-        };
-        let opened = self.0.reader.open(told.position).map_err(unreadable)?;
-        Ok(opened.and_then(|opened| match opened.record.fact {
-            waybill_core::fact::Fact::MessageSent(sent) => Some(sent.conversation),
-            waybill_core::fact::Fact::MessagePosted(posted) => {
-                Some(posted.kind.between(posted.sender, owner))
+    /// Where the messages at these seqs stand in their conversations.
+    fn places_at(
+        &self,
+        owner: UserNo,
+        seqs: &[u64],
+    ) -> Result<Vec<(Conversation, ConversationSeq)>, StateError> {
+        let mut places = Vec::with_capacity(seqs.len());
+        for seq in seqs.iter().filter(|seq| **seq > 0) {
+            let Pulled::Page(page) = self.pull_now(owner, Seq(seq - 1), 1)? else {
+                continue;
+            };
+            for view in page.entries {
+                let Told::Message(told) = &view.told else {
+                    continue;
+                };
+                let opened = self.0.reader.open(told.position)?;
+                let conversation = opened.and_then(|opened| match opened.record.fact {
+                    Fact::MessageSent(sent) => Some(sent.conversation),
+                    Fact::MessagePosted(posted) => Some(posted.kind.between(posted.sender, owner)),
+                    _ => None,
+                });
+                places.extend(conversation.map(|found| (found, view.conversation_seq)));
             }
-            _ => None,
-        }))
+        }
+        Ok(places)
     }
 }
 

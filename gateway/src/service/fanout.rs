@@ -1,7 +1,6 @@
 //! Goes on with messages that are on their way to many: one chunk after the other, so that they take no more than their share
 //! of the writer. A crash loses nothing: how far each is stands in the views, and any number of proposals of one step make one.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -35,6 +34,7 @@ impl Service {
                 Vec::new()
             });
             if due.is_empty() {
+                stride = Stride::default();
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return },
                     () = stopping.draining() => return,
@@ -43,8 +43,7 @@ impl Service {
             }
             // Each sender has its turn, so that a long one keeps nobody from theirs.
             for one in due {
-                let taken = self.0.reader.counters().commands.load(Ordering::Relaxed);
-                let most = stride.next(taken, Instant::now());
+                let most = stride.after(self.0.reader.counters());
                 let rest = self.go_on(one, most).await;
                 tokio::select! {
                     () = tokio::time::sleep(rest) => {}

@@ -3,7 +3,7 @@
 
 use waybill_core::command::{Ask, Post, To};
 use waybill_core::hash::Domain;
-use waybill_core::id::{AudienceNo, Digest, UserNo};
+use waybill_core::id::{AudienceNo, Digest};
 use waybill_core::record::Surface;
 
 use super::tasks::require_business;
@@ -14,7 +14,7 @@ use crate::random;
 
 /// A message whose list is being taken in.
 pub struct LongList {
-    by: UserNo,
+    principal: Principal,
     surface: Surface,
     post: Post,
     /// What the list becomes; `None` where a message with this key is there already: then its list is only compared.
@@ -53,7 +53,7 @@ impl Service {
             _ => None,
         };
         Ok(LongList {
-            by,
+            principal: principal.clone(),
             surface,
             digest: post.digest,
             post,
@@ -65,13 +65,15 @@ impl Service {
     /// Takes in some more receivers.
     ///
     /// # Errors
-    /// When an id is none, or the writer cannot be asked.
+    /// When an id is none, the token was revoked meanwhile, or the writer cannot be asked.
     pub async fn add_to_list(&self, list: &mut LongList, users: &[String]) -> Result<(), Error> {
+        self.still_stands(&list.principal)?;
+        let by = list.principal.number;
         for user in users {
             list.digest = self.post_digest(&list.digest, user);
         }
         if let Some(audience) = list.audience {
-            self.fill(list.by, list.surface, audience, list.lines, users)
+            self.fill(by, list.surface, audience, list.lines, users)
                 .await?;
         }
         list.lines += users.len() as u64;
@@ -81,20 +83,21 @@ impl Service {
     /// Sends the message to the list that was taken in.
     ///
     /// # Errors
-    /// When the list is empty, the key was used for another request, or the message is refused.
+    /// When the list is empty, the key was used for another request, the token was revoked meanwhile, or the message is refused.
     pub async fn finish_list(&self, list: LongList) -> Result<TaskTaken, Error> {
+        self.still_stands(&list.principal)?;
+        let by = list.principal.number;
         if list.lines == 0 {
             return Err(Error::at(Kind::NoReceiver, "/to/users", "it names nobody"));
         }
         if let Some(audience) = list.audience {
-            self.commit_audience(list.by, list.surface, audience)
-                .await?;
+            self.commit_audience(by, list.surface, audience).await?;
         }
         let post = Post {
             digest: list.digest,
             to: To::Audience(list.audience.unwrap_or_default()),
             ..list.post
         };
-        self.post_followed(list.by, list.surface, post).await
+        self.post_followed(by, list.surface, post).await
     }
 }

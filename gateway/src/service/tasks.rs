@@ -161,6 +161,14 @@ impl Service {
         self.post_followed(principal.number, surface, post).await
     }
 
+    /// Whether the principal is a business system, before anything else is done for it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn require_business(&self, principal: &Principal) -> Result<(), Error> {
+        require_business(principal)
+    }
+
     /// Has a message sent whose receivers follow.
     pub(super) async fn post_followed(
         &self,

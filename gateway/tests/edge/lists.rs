@@ -88,6 +88,51 @@ async fn a_task_is_sent_to_a_list_that_follows() {
         (&whole["task"], &whole["repeated"]),
         (&streamed["task"], &json!(true))
     );
+    // So is a short one, whichever comes first; and who is named twice gets it once.
+    let short = |text: &str| format!("{}\n\"a1\"\n\"a2\"\n\"a1\"\n", message(text));
+    let json = |text: &str| {
+        let mut whole: Value = serde_json::from_str(&message(text)).unwrap();
+        whole["to"] = json!({ "users": ["a1", "a2"] });
+        whole.to_string()
+    };
+    let lines = stream(&server, "k3", &short("three")).await.json();
+    let whole = listed("k3", json("three")).await.json();
+    assert_eq!(
+        (&whole["task"], &whole["repeated"]),
+        (&lines["task"], &json!(true))
+    );
+    let whole = listed("k4", json("four")).await.json();
+    let lines = stream(&server, "k4", &short("four")).await.json();
+    assert_eq!(
+        (&lines["task"], &lines["repeated"]),
+        (&whole["task"], &json!(true))
+    );
+    let log = server.log_of("a1").await;
+    assert_eq!(log["entries"].as_array().unwrap().len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_list_that_ends_badly_reaches_nobody_and_may_be_sent_again() {
+    let (_data, server) = start().await;
+    let body = format!("{}\n{}", message("late"), lines(0..2_500));
+    let refused = stream(&server, "k", &format!("{body}oops\n")).await;
+    assert_eq!(refused.problem(), "malformed");
+    // Those of the first pieces are seen, and have nothing.
+    let log = server.log_of("employee-of-the-company-00000000").await;
+    assert_eq!(log["entries"], json!([]));
+    let sent = stream(&server, "k", &body).await.json();
+    assert_eq!(delivered(&server, &sent["task"]).await, 2_500);
+    let token = server.token_of("employee-of-the-company-00000000").await;
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Content-Type", "application/x-ndjson"),
+    ];
+    let users = server
+        .call("POST", "/v1/tasks", &headers, body.as_bytes())
+        .await;
+    assert_eq!(users.status, 403);
     server.stop().await;
 }
 

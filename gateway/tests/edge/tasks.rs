@@ -415,3 +415,25 @@ async fn a_batch_of_the_old_api_answers_for_each_receiver() {
     );
     server.stop().await;
 }
+
+/// More than one record takes: several, under one key.
+#[tokio::test]
+async fn a_long_batch_is_repeated_whole() {
+    let (_data, server) = start().await;
+    let ids: Vec<_> = (0..600).map(|id| format!("staff{id}")).collect();
+    let body = batch(&json!(ids), "batch-600");
+    let first = server
+        .v2("/manager/batch_send_msg", &server.admin, &body)
+        .await
+        .json();
+    assert_eq!(first["errCode"], 0, "{first}");
+    let results = |answer: &Value| answer["data"]["resultList"].as_array().unwrap().clone();
+    assert_eq!(results(&first).len(), 600);
+    let again = server
+        .v2("/manager/batch_send_msg", &server.admin, &body)
+        .await
+        .json();
+    assert_eq!(results(&again), results(&first));
+    assert_eq!(unread(&server, "staff599").await, 1);
+    server.stop().await;
+}

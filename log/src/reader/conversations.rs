@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use waybill_core::body::{Body, Message};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::Withdrawal;
-use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
+use waybill_core::id::{ConversationSeq, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{
@@ -15,7 +15,7 @@ use waybill_core::state::{
     UserConversationRow,
 };
 
-use super::{Changed, PAGE_BYTES, Reader, decode_body, decode_record};
+use super::{Changed, FETCH_ENTRIES, PAGE_BYTES, Reader, decode_body, decode_record};
 use crate::store::Stored;
 
 /// Most conversations of a page of the list.
@@ -287,21 +287,20 @@ impl Reader {
                 Direction::After(_) => found,
                 Direction::Before(_) => found.into_iter().rev().collect(),
             };
-            let positions: Vec<Position> = found
-                .iter()
-                .map(|(_, row)| row.message_position())
-                .collect();
-            for ((conversation_seq, row), stored) in found.into_iter().zip(self.stored(&positions)?)
-            {
-                let told = self.told(listed.conversation, conversation_seq, row, &stored)?;
-                bytes += stored.bytes() + told.changed.bytes();
-                let full = history.messages.len() == limit
-                    || (bytes > PAGE_BYTES && !history.messages.is_empty());
-                if full {
-                    history.next = history.messages.last().map(|told| told.conversation_seq);
-                    return Ok(history);
+            for fetched in found.chunks(FETCH_ENTRIES) {
+                let positions = fetched.iter().map(|(_, row)| row.message_position());
+                let stored = self.stored(&positions.collect::<Vec<_>>())?;
+                for ((seq, row), stored) in fetched.iter().zip(stored) {
+                    let told = self.told(listed.conversation, *seq, *row, &stored)?;
+                    bytes += stored.bytes() + told.changed.bytes();
+                    let full = history.messages.len() == limit
+                        || (bytes > PAGE_BYTES && !history.messages.is_empty());
+                    if full {
+                        history.next = history.messages.last().map(|told| told.conversation_seq);
+                        return Ok(history);
+                    }
+                    history.messages.push(told);
                 }
-                history.messages.push(told);
             }
             if looked_at >= HISTORY_ROWS as u64 {
                 history.next = walk.reached();

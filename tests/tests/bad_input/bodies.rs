@@ -200,7 +200,7 @@ fn there_is_nothing_at_other_addresses_and_by_other_methods() {
         "/v1/",
         "/v1/nothing",
         "/v1/messages/a/b",
-        "/v1/users/witness",
+        "/v1/users/witness/nothing",
         "/v1//log",
     ] {
         target.refuses(path, "GET", path, b"", (404, "no-route"));

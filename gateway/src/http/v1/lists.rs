@@ -1,6 +1,8 @@
 //! Lists of users, line by line: `PUT /v1/audiences/{name}`, and `POST /v1/tasks` with a body of lines. However long they are, no
 //! more of them is held than one command takes.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
@@ -12,14 +14,15 @@ use waybill_core::record::Surface;
 use super::messages::{SendBody, answer, outgoing};
 use super::tasks::Taken;
 use super::{Refusal, Result, json, principal, segment};
+use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::lines::Lines;
-use crate::service::{AudienceView, Part, Service};
+use crate::service::{AudienceView, Part, Service, TaskTo};
 
-/// Most lines of one request. A longer list goes into an audience, in several requests.
-const MAX_LINES: u64 = 1_000_000;
+/// Most ids of one request. A longer list goes into an audience, in several requests.
+const MAX_IDS: u64 = 1_000_000;
 
 /// Longest line, in bytes: an id of 64 bytes, each of them escaped.
 const MAX_LINE_BYTES: usize = 512;
@@ -42,29 +45,40 @@ pub(super) fn is_listed(method: &Method, path: &str, headers: &HeaderMap) -> boo
     method == Method::POST && path == "/v1/tasks" && kind.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
-/// The next ids; none at the end. A line that is none refuses those that would come with it.
-async fn ids<B>(lines: &mut Lines<B>) -> std::result::Result<Vec<String>, Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut found = Vec::new();
-    while found.len() < MAX_FILLED
-        && let Some((number, line)) = lines.next(MAX_LINE_BYTES).await?
-    {
-        if number > MAX_LINES {
-            let detail = format!("a request has at most {MAX_LINES} lines");
-            return Err(Error::new(Kind::BodyTooLarge, detail));
-        }
-        let id: String = serde_json::from_slice(&line).map_err(|error| {
-            let detail = format!("line {number} is no JSON text: {error}");
-            Error::new(Kind::Malformed, detail)
-        })?;
-        waybill_core::id::check_id(&id).map_err(|error| {
-            Error::new(Kind::InvalidId, format!("line {number}: the id {error}"))
-        })?;
-        found.push(id);
+/// The ids in a body of lines.
+struct Ids<B> {
+    lines: Lines<B>,
+    count: u64,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Ids<B> {
+    fn new(lines: Lines<B>) -> Self {
+        Self { lines, count: 0 }
     }
-    Ok(found)
+
+    /// The next ones, as many as one command takes; fewer, or none, at the end. A line that is no id refuses those that would come
+    /// with it.
+    async fn next(&mut self) -> std::result::Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        while found.len() < MAX_FILLED
+            && let Some((number, line)) = self.lines.next(MAX_LINE_BYTES).await?
+        {
+            self.count += 1;
+            if self.count > MAX_IDS {
+                let detail = format!("a request has at most {MAX_IDS} ids");
+                return Err(Error::new(Kind::BodyTooLarge, detail));
+            }
+            let id: String = serde_json::from_slice(&line).map_err(|error| {
+                let detail = format!("line {number} is no JSON text: {error}");
+                Error::new(Kind::Malformed, detail)
+            })?;
+            waybill_core::id::check_id(&id).map_err(|error| {
+                Error::new(Kind::InvalidId, format!("line {number}: the id {error}"))
+            })?;
+            found.push(id);
+        }
+        Ok(found)
+    }
 }
 
 /// `POST /v1/tasks` as lines: the message, without `to`, then its receivers.
@@ -73,6 +87,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let principal = principal(service, call)?;
+    // Before a line is read: it may be long until the last.
+    service.require_business(&principal)?;
     let longest = usize::try_from(service.limits().http_body_bytes).unwrap_or(usize::MAX);
     let first = lines.next(longest).await?;
     let first = first.map(|(_, line)| line).unwrap_or_default();
@@ -88,14 +104,21 @@ where
         }
         let outgoing = outgoing(service, &call, &body, "")?;
         let surface = Surface::NativeHttp;
-        let mut list = service.begin_list(&principal, surface, outgoing).await?;
-        loop {
-            let users = ids(&mut lines).await?;
-            if users.is_empty() {
-                return service.finish_list(list).await;
-            }
-            service.add_to_list(&mut list, &users).await?;
+        let mut ids = Ids::new(lines);
+        let mut users = ids.next().await?;
+        if users.len() < MAX_FILLED {
+            // A short list is the same request as one in `to.users`, so that either repeats the other.
+            let mut named = HashSet::new();
+            users.retain(|user| named.insert(user.clone()));
+            let to = TaskTo::Users(users);
+            return service.post(&principal, surface, outgoing, to).await;
         }
+        let mut list = service.begin_list(&principal, surface, outgoing).await?;
+        while !users.is_empty() {
+            service.add_to_list(&mut list, &users).await?;
+            users = ids.next().await?;
+        }
+        service.finish_list(list).await
     };
     match taken.await {
         Ok(taken) => answer(&Taken::from(&taken)),
@@ -132,12 +155,13 @@ pub(super) async fn fill<B>(
     service: &Service,
     call: &Call<'_>,
     name: &str,
-    mut lines: Lines<B>,
+    lines: Lines<B>,
 ) -> Result
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let principal = principal(service, call)?;
+    service.require_business(&principal)?;
     let query = Query::read(call.query, &["audience", "line", "last"])?;
     let last = match query.text("last") {
         None | Some("true") => true,
@@ -147,36 +171,46 @@ where
         }
     };
     let name = segment(name)?;
-    let mut audience = query.number("audience", 1, u64::MAX)?;
-    let mut line = query.number("line", 0, u64::MAX)?.unwrap_or(0);
+    let mut part = Part {
+        audience: query.number("audience", 1, u64::MAX)?,
+        line: query.number("line", 0, u64::MAX)?.unwrap_or(0),
+        users: Vec::new(),
+        last: false,
+    };
+    let mut ids = Ids::new(lines);
+    // First its number, so that whatever happens then is told with it.
+    if part.audience.is_none() {
+        let begun = put(service, &principal, &name, part.clone()).await?;
+        part.audience = Some(begun.audience);
+    }
     loop {
-        let users = ids(&mut lines)
-            .await
-            .map_err(|error| taken(error, audience, line))?;
-        let ended = users.is_empty();
-        let count = users.len() as u64;
-        let part = Part {
-            audience,
-            line,
-            users,
-            last: last && ended,
-        };
-        let view = service
-            .fill_audience(&principal, Surface::NativeHttp, &name, part)
-            .await?;
-        if ended {
+        part.users = ids.next().await.map_err(|error| taken(error, &part))?;
+        part.last = last && part.users.is_empty();
+        let view = put(service, &principal, &name, part.clone()).await;
+        let view = view.map_err(|error| taken(error, &part))?;
+        if part.users.is_empty() {
             return answer(&AudienceBody::from(view));
         }
-        audience = Some(view.audience);
-        line = line.saturating_add(count);
+        part.line = part.line.saturating_add(part.users.len() as u64);
     }
 }
 
+async fn put(
+    service: &Service,
+    principal: &Principal,
+    name: &str,
+    part: Part,
+) -> std::result::Result<AudienceView, Error> {
+    // An upload may be longer than its token lives.
+    service.still_stands(principal)?;
+    service
+        .fill_audience(principal, Surface::NativeHttp, name, part)
+        .await
+}
+
 /// Says with an error how much of the list was taken until then, so that the rest can follow.
-fn taken(error: Error, audience: Option<u64>, lines: u64) -> Error {
-    let Some(audience) = audience else {
-        return error;
-    };
+fn taken(error: Error, part: &Part) -> Error {
+    let (audience, lines) = (part.audience.unwrap_or_default(), part.line);
     let detail = format!(
         "{}; of audience {audience} {lines} lines are taken",
         error.detail
@@ -208,8 +242,8 @@ mod tests {
 
     async fn read(text: &'static str) -> std::result::Result<Vec<String>, Kind> {
         let body = Full::new(Bytes::from_static(text.as_bytes()));
-        let mut lines = Lines::new(&HeaderMap::new(), body, Duration::from_secs(1)).unwrap();
-        ids(&mut lines).await.map_err(|error| error.kind)
+        let lines = Lines::new(&HeaderMap::new(), body, Duration::from_secs(1)).unwrap();
+        Ids::new(lines).next().await.map_err(|error| error.kind)
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Flags {
 }
 
 /// Whole numbers up to here are exact in a double (RFC 7493, section 2.2).
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// A whole number. JSON has one kind of number, so `5.0` and `5e0` are 5, as JSON Schema has it too; writers without whole
 /// numbers of their own write that.
@@ -135,6 +135,7 @@ mod tests {
         for text in [
             "5.5",
             "1e300",
+            "9007199254740993.0",
             "9007199254740994.0",
             "18446744073709551616",
             "\"5\"",

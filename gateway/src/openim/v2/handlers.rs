@@ -271,9 +271,13 @@ async fn batch_send_checked(
             .await;
         let taken = match taken {
             Ok(taken) => taken,
-            Err(error) if sent.is_empty() => return Err(error),
+            // Nobody has it, or nobody knows who has.
+            Err(error) if sent.is_empty() || error.kind == Kind::OutcomeUnknown => {
+                return Err(error);
+            }
             // Some have it, so the whole is no failure: a caller who sent it again without a key would send it to them twice.
-            Err(_) => {
+            Err(error) => {
+                tracing::warn!(%error, receivers = part.len(), "a part of a batch was not sent");
                 failed.extend_from_slice(part);
                 continue;
             }
