@@ -2,6 +2,7 @@
 
 pub mod go;
 pub mod v2;
+pub mod v3;
 
 use hyper::HeaderMap;
 

@@ -1,0 +1,6 @@
+//! OpenIM's v3 protocol, for its callers and its client SDKs: HTTP, and a gateway over WebSocket. It translates between OpenIM's
+//! numbers, names and shapes and the service; no rule of the domain lives here, and it knows no store.
+
+pub mod gob;
+pub mod gzip;
+pub mod proto;
