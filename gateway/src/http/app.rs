@@ -12,7 +12,7 @@ use super::call::{Answered, Call};
 use super::listener::Handler;
 use super::respond::Body;
 use super::{body, v1};
-use crate::openim::{Dialect, v2};
+use crate::openim::{Dialect, v2, v3};
 use crate::service::Service;
 
 /// Answers the requests of the HTTP listeners.
@@ -41,7 +41,12 @@ impl App {
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if native => return v1::refuse(&error),
-            Err(error) => return v2::refuse(&error),
+            Err(error) => {
+                return match Dialect::of(&head.headers) {
+                    Dialect::V2 => v2::refuse(&error),
+                    Dialect::V3 => v3::refuse(&error),
+                };
+            }
         };
         let call = Call {
             method: &head.method,
@@ -55,8 +60,8 @@ impl App {
             v1::answer(&self.service, &call).await
         } else {
             match Dialect::of(&head.headers) {
-                // v3 is not there yet, and callers of v2 may send its header all the same.
-                Dialect::V2 | Dialect::V3 => v2::answer(&self.service, &call).await,
+                Dialect::V2 => v2::answer(&self.service, &call).await,
+                Dialect::V3 => v3::answer(&self.service, &call).await,
             }
         }
     }
