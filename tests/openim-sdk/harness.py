@@ -232,7 +232,13 @@ class Pages:
                     browser.answers[body["id"]] = body
                 self.reply(b"null")
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                """A browser that is closed leaves its last question unanswered."""
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -310,7 +316,7 @@ class Browser:
         answer = until(lambda: self.answers.get(number), method, patience)
         if not answer["ok"]:
             raise Refused(method, answer["data"])
-        return answer["data"]
+        return answer.get("data")
 
     def call(self, method, *args, patience=PATIENCE):
         return self.answer(self.ask(method, *args), method, patience)
@@ -343,7 +349,10 @@ class Browser:
             "logLevel": 2,
         }, patience=patience)
         self.wait("OnSyncServerFinish", since, patience=patience)
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        events = {one["event"]: one["at"] for one in reversed(self.events[since:])}
+        self.synced = (events["OnSyncServerFinish"] - events["OnConnecting"]) / 1000
+        return seconds
 
     def cut(self):
         self.http.cut()

@@ -62,7 +62,8 @@ def login(world):
     for number in range(3):
         world.server.notice(account, user, f"Name {number}", f"before the first login {number}")
     browser = world.browser()
-    world.figures["login to sync finished, s"] = round(browser.login(user), 2)
+    world.figures["login to sync finished, with the start of the SDK, s"] = round(browser.login(user), 2)
+    world.figures["connecting to sync finished, s"] = round(browser.synced, 2)
     session = until(lambda: browser.conversations().get(sn(account, user)), "the notification session")
     expect(session["conversationType"] == 4, f"conversationType {session['conversationType']}")
     expect(session["unreadCount"] == 3, f"unread {session['unreadCount']}")
