@@ -91,8 +91,8 @@ define! {
 
     /// Places in a conversation.
     ConversationSeqs {
-        1 conversation_id: String,
-        2 seqs: Packed,
+        2 conversation_id: String,
+        3 seqs: Packed,
     }
 
     /// 1005, asked.

@@ -40,9 +40,9 @@ fn messages_have_the_bytes_of_protocol_buffers() {
         conversation_id: "c".to_owned(),
         seqs: Packed(vec![0, 1, 300]),
     };
-    assert_eq!(hex::encode(seqs.to_vec()), "0a016312040001ac02");
+    assert_eq!(hex::encode(seqs.to_vec()), "1201631a040001ac02");
     // Numbers of a list may also come one by one.
-    let one_by_one = ConversationSeqs::decode(&hex::decode("0a01631000100110ac02").unwrap());
+    let one_by_one = ConversationSeqs::decode(&hex::decode("1201631800180118ac02").unwrap());
     assert_eq!(one_by_one.unwrap(), seqs);
     let max = GetMaxSeqResp {
         max_seqs: BTreeMap::from([("c".to_owned(), 0)]),
@@ -69,7 +69,7 @@ fn what_is_wrong_is_named() {
     }
     let unknown = GetMaxSeqReq::decode(&[0x18, 1, 0x0a, 1, b'u', 0x21, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(unknown.unwrap().user_id, "u");
-    let many = vec![0x10, 1].repeat(20_000);
+    let many = [0x18, 1].repeat(20_000);
     assert_eq!(ConversationSeqs::decode(&many), Err(Malformed::TooMany));
 }
 
