@@ -12,6 +12,7 @@ use super::call::{Answered, Call};
 use super::listener::Handler;
 use super::respond::Body;
 use super::{body, v1};
+use crate::openim::v3::Online;
 use crate::openim::{Dialect, v2, v3};
 use crate::service::Service;
 
@@ -19,13 +20,14 @@ use crate::service::Service;
 #[derive(Clone)]
 pub struct App {
     service: Service,
+    online: Online,
 }
 
 impl App {
     /// An application over a service.
     #[must_use]
-    pub fn new(service: Service) -> Self {
-        Self { service }
+    pub fn new(service: Service, online: Online) -> Self {
+        Self { service, online }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
@@ -61,7 +63,7 @@ impl App {
         } else {
             match Dialect::of(&head.headers) {
                 Dialect::V2 => v2::answer(&self.service, &call).await,
-                Dialect::V3 => v3::answer(&self.service, &call).await,
+                Dialect::V3 => v3::answer(&self.service, &self.online, &call).await,
             }
         }
     }

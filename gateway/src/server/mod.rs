@@ -21,7 +21,7 @@ use waybill_log::{Log, Options as LogOptions};
 use crate::config::{Config, Limits};
 use crate::http::App;
 use crate::http::listener::{Drained, Listeners};
-use crate::openim::v3::ws;
+use crate::openim::v3::{Online, ws};
 use crate::ops::{Ops, State};
 use crate::quic;
 use crate::service::Service;
@@ -131,7 +131,8 @@ impl Server {
         let (stop, stopping) = Stop::new();
         let tls = open::tls(&config)?;
         let is_tls = tls.is_some();
-        let app = App::new(service.clone());
+        let online = Online::default();
+        let app = App::new(service.clone(), online.clone());
         let (listeners, drained) =
             Listeners::new(app, limits, tls, Arc::clone(&metrics), stopping.clone());
         let mut http = Vec::new();
@@ -146,8 +147,9 @@ impl Server {
         drop(listeners);
         let ws_address = sockets.ws.local_addr();
         let ws_address = ws_address.map_err(StartError::address(config.listen.ws))?;
+        let ws_tls = open::tls(&config)?;
         let (clients, ws_drained) =
-            ws::Gateway::new(service.clone(), open::tls(&config)?, stopping.clone());
+            ws::Gateway::new(service.clone(), online, ws_tls, stopping.clone());
         tokio::spawn(clients.listen(sockets.ws));
         let (quic, quic_address, quic_fingerprint) =
             serve_quic(&config, &secrets, &service, stopping.clone())?;

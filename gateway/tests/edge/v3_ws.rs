@@ -249,6 +249,7 @@ async fn who_may_not_connect_hears_why() {
         assert!(ends(&mut socket).await);
     }
     // Without a first frame, the answer is one of HTTP.
+    let address = server.started.ws;
     let call = |query: String| async move {
         let path = format!("/{query}");
         let headers = [
@@ -256,7 +257,7 @@ async fn who_may_not_connect_hears_why() {
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
-        crate::support::call(server_ws(&server), "GET", &path, &headers, b"").await
+        crate::support::call(address, "GET", &path, &headers, b"").await
     };
     let answer = call(query("u1", "nonsense", "")).await;
     assert_eq!((answer.status, &answer.json()["errCode"]), (200, &Value::from(1503)));
@@ -267,10 +268,6 @@ async fn who_may_not_connect_hears_why() {
     }
     assert_eq!(last, 429);
     server.stop().await;
-}
-
-fn server_ws(server: &Running) -> std::net::SocketAddr {
-    server.started.ws
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,11 @@ pub mod gob;
 pub mod gzip;
 mod http;
 pub mod names;
+mod online;
 pub mod platform;
 pub mod proto;
 pub mod translate;
 pub mod ws;
 
 pub use http::{answer, refuse};
+pub use online::Online;

@@ -35,6 +35,12 @@ pub fn own(user: &str) -> String {
     format!("n_{user}_{user}")
 }
 
+/// The name of the notification conversation of two users.
+#[must_use]
+pub fn notifications(one: &str, other: &str) -> String {
+    sorted("n", one, other)
+}
+
 /// The sessionType of a conversation.
 #[must_use]
 pub fn session_type(place: &Place) -> i32 {

@@ -184,11 +184,6 @@ pub fn control(own: &str, seq: u64, view: &View, note: &Note, aside: &Aside) -> 
         return placeholder(seq);
     };
     let by = if note.by.is_empty() { own } else { &note.by };
-    let mut options: BTreeMap<String, bool> = NOTIFICATION_OFF
-        .iter()
-        .map(|name| ((*name).to_owned(), false))
-        .collect();
-    options.insert("senderSync".to_owned(), true);
     MsgData {
         send_id: by.to_owned(),
         recv_id: own.to_owned(),
@@ -202,6 +197,36 @@ pub fn control(own: &str, seq: u64, view: &View, note: &Note, aside: &Aside) -> 
         seq: number(seq),
         send_time: number(view.time.0),
         create_time: number(view.time.0),
+        status: THERE,
+        options: notification_options(),
+        ..MsgData::default()
+    }
+}
+
+fn notification_options() -> BTreeMap<String, bool> {
+    let off = NOTIFICATION_OFF.iter().map(|name| ((*name).to_owned(), false));
+    off.chain([("senderSync".to_owned(), true)]).collect()
+}
+
+/// A business notification that is kept nowhere: it has no seq.
+#[must_use]
+pub fn business(from: &str, to: &str, id: &str, time: u64, key: &str, data: &str) -> MsgData {
+    let mut options = notification_options();
+    for name in ["history", "persistent"] {
+        options.insert(name.to_owned(), false);
+    }
+    let detail = json!({ "key": key, "data": data }).to_string();
+    MsgData {
+        send_id: from.to_owned(),
+        recv_id: to.to_owned(),
+        client_msg_id: id.to_owned(),
+        server_msg_id: id.to_owned(),
+        session_type: names::SINGLE,
+        msg_from: FROM_SYSTEM,
+        content_type: BUSINESS,
+        content: content::framed(&detail).into(),
+        send_time: number(time),
+        create_time: number(time),
         status: THERE,
         options,
         ..MsgData::default()

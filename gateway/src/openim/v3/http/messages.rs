@@ -55,7 +55,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
     match asked.call.path {
         "/msg/send_msg" => send::one(asked).await,
         "/msg/batch_send_msg" => send::many(asked).await,
-        "/msg/send_business_notification" => send::business(asked).await,
+        "/msg/send_business_notification" => send::business(asked),
         "/msg/mark_conversation_as_read"
         | "/msg/mark_msgs_as_read"
         | "/msg/set_conversation_has_read_seq" => read(asked).await,

@@ -19,6 +19,7 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::http::respond;
 use crate::http::{Answered, Call};
+use crate::openim::v3::Online;
 use crate::service::Service;
 use crate::telemetry::metrics::Route;
 
@@ -31,6 +32,7 @@ type Given = Result<Value, Error>;
 /// A request that was told apart from others, and who makes it.
 struct Asked<'a> {
     service: &'a Service,
+    online: &'a Online,
     call: &'a Call<'a>,
     principal: Arc<Principal>,
     operation_id: &'a str,
@@ -58,7 +60,7 @@ fn body<T: for<'b> Deserialize<'b>>(call: &Call<'_>) -> Result<T, Error> {
 }
 
 /// Answers a request of the dialect.
-pub async fn answer(service: &Service, call: &Call<'_>) -> Answered {
+pub async fn answer(service: &Service, online: &Online, call: &Call<'_>) -> Answered {
     if call.method != Method::POST {
         return respond(Err(Error::of(Kind::Method)), Route::Other, "");
     }
@@ -67,7 +69,7 @@ pub async fn answer(service: &Service, call: &Call<'_>) -> Answered {
         _ => Route::V3Other,
     };
     let operation_id = call.header(&OPERATION_ID).unwrap_or_default();
-    let given = given(service, call, operation_id).await;
+    let given = given(service, online, call, operation_id).await;
     respond(given, route, operation_id)
 }
 
@@ -76,7 +78,12 @@ pub fn refuse(error: &Error) -> Answered {
     respond(Err(error.clone()), Route::Other, "")
 }
 
-async fn given(service: &Service, call: &Call<'_>, operation_id: &str) -> Given {
+async fn given(
+    service: &Service,
+    online: &Online,
+    call: &Call<'_>,
+    operation_id: &str,
+) -> Given {
     if operation_id.is_empty() {
         let what = "the header operationID is empty";
         return Err(Error::at(Kind::InvalidField, "operationID", what));
@@ -90,6 +97,7 @@ async fn given(service: &Service, call: &Call<'_>, operation_id: &str) -> Given 
     let principal = call.header(&TOKEN).and_then(|token| service.authenticate(token))?;
     let asked = Asked {
         service,
+        online,
         call,
         principal,
         operation_id,

@@ -17,8 +17,10 @@ use waybill_core::record::Surface;
 use super::{Asked, Given, not_offered};
 use crate::content::Checked;
 use crate::error::{Error, Kind};
-use crate::openim::v3::{content, names};
-use crate::service::{AskedTerms, Outgoing, TaskTo};
+use crate::openim::v3::online::Told;
+use crate::openim::v3::{content, names, translate};
+use crate::random;
+use crate::service::{AskedTerms, Outgoing, TaskTo, now_seconds};
 
 /// Most receivers of one request.
 const MOST: usize = 10_000;
@@ -250,8 +252,56 @@ fn receivers(ids: &[String]) -> Result<(Vec<String>, Vec<Value>), Error> {
     Ok((good, failed))
 }
 
-/// `POST /msg/send_business_notification`: a text that only a program reads.
-pub(super) async fn business(asked: &Asked<'_>) -> Given {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BusinessAsked {
+    key: String,
+    data: String,
+    #[serde(rename = "sendUserID")]
+    send_user_id: String,
+    #[serde(rename = "recvUserID")]
+    recv_user_id: String,
+    #[serde(rename = "recvGroupID")]
+    recv_group_id: String,
+    #[serde(rename = "sendMsg")]
+    send_msg: bool,
+    #[serde(rename = "reliabilityLevel")]
+    reliability_level: Option<i32>,
+}
+
+/// `POST /msg/send_business_notification`: a text that only a program reads, told to who is connected and kept nowhere. What is
+/// to be kept is sent as a notice.
+pub(super) fn business(asked: &Asked<'_>) -> Given {
     asked.business()?;
-    not_offered(asked.call.path)
+    let wanted: BusinessAsked = asked.body()?;
+    match (wanted.recv_user_id.is_empty(), wanted.recv_group_id.is_empty()) {
+        (false, true) => {}
+        (true, false) => {
+            return Err(Error::at(Kind::UnknownGroup, "recvGroupID", "there are no groups yet"));
+        }
+        _ => {
+            let what = "either recvUserID or recvGroupID must be given";
+            return Err(Error::at(Kind::NoReceiver, "recvUserID", what));
+        }
+    }
+    if wanted.send_msg || wanted.reliability_level.unwrap_or(1) != 1 {
+        return not_offered("a business notification that is kept");
+    }
+    for (name, id) in [("sendUserID", &wanted.send_user_id), ("recvUserID", &wanted.recv_user_id)] {
+        check_id(id).map_err(|error| Error::at(Kind::InvalidId, name, format!("{name} {error}")))?;
+    }
+    let limit = asked.service.limits().content_bytes;
+    if (wanted.key.len() + wanted.data.len()) as u64 > limit {
+        return Err(Error::of(Kind::ContentTooLarge));
+    }
+    let id = hex::encode(random::bytes::<16>()?);
+    let now = now_seconds().saturating_mul(1_000);
+    let message = translate::business(&wanted.send_user_id, &wanted.recv_user_id, &id, now, &wanted.key, &wanted.data);
+    let told = Told {
+        conversation: names::notifications(&wanted.send_user_id, &wanted.recv_user_id),
+        message,
+        operation_id: asked.operation_id.to_owned(),
+    };
+    let connections = asked.online.tell(&wanted.recv_user_id, told);
+    Ok(json!({ "serverMsgID": id, "clientMsgID": id, "sendTime": now, "connections": connections }))
 }

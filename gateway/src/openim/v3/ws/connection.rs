@@ -23,6 +23,7 @@ use super::pushes::{self, Push};
 use super::requests::{self, Asker};
 use crate::auth::Principal;
 use crate::error::Error;
+use crate::openim::v3::online::Listening;
 use crate::registry::{CloseReason, Registration};
 use crate::service::{Pulled, Service};
 use crate::telemetry::metrics::TransportLabel;
@@ -59,6 +60,8 @@ pub struct Parts {
     /// The name under which the user's devices of this platform report.
     pub device: String,
     pub left: Arc<Left>,
+    /// What is told to who is connected.
+    pub online: Listening,
     /// Whether the first frame says that the client is welcome.
     pub welcome: bool,
 }
@@ -167,6 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     Some(Err(_)) | None => Err(End::Gone),
                 },
                 () = watch.grown() => self.push().await,
+                told = self.parts.online.next() => self.push_one(Push::told(&told)).await,
                 () = sleep_until(wake) => self.due().await,
             };
             if let Err(end) = done {

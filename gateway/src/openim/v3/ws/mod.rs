@@ -33,6 +33,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::{debug, warn};
+use waybill_core::id::KeyedHash;
+use waybill_core::record::Surface;
 
 use self::attempts::Attempts;
 use self::frame::Codec;
@@ -42,8 +44,9 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::http::admission::Admission;
 use crate::http::listener::Drained;
+use crate::openim::v3::Online;
 use crate::registry::{Identity, Registration, Transport};
-use crate::service::Service;
+use crate::service::{Service, Which};
 use crate::shutdown::Stopping;
 use crate::telemetry::metrics::TransportLabel;
 
@@ -67,6 +70,7 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Gateway {
     service: Service,
+    online: Online,
     admission: Admission,
     attempts: Arc<Attempts>,
     left: Arc<Left>,
@@ -79,7 +83,12 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a service.
     #[must_use]
-    pub fn new(service: Service, tls: Option<TlsAcceptor>, stopping: Stopping) -> (Self, Drained) {
+    pub fn new(
+        service: Service,
+        online: Online,
+        tls: Option<TlsAcceptor>,
+        stopping: Stopping,
+    ) -> (Self, Drained) {
         let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let limits = service.limits();
         let (alive, all) = mpsc::channel(1);
@@ -89,6 +98,7 @@ impl Gateway {
                 count(limits.connections_per_address),
             ),
             service,
+            online,
             attempts: Arc::default(),
             left: Arc::default(),
             tls,
@@ -166,7 +176,6 @@ impl Gateway {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
-            .keep_alive(false)
             .max_buf_size(HEAD_BYTES);
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
@@ -223,8 +232,13 @@ impl Gateway {
             return (hello, Err(Error::of(Kind::Busy)));
         }
         let admitted = hello.authenticate(&self.service).and_then(|principal| {
+            let others = self.others(&principal, &hello);
             let live = self.join(&principal, &hello)?;
-            Ok(Admitted { principal, live })
+            Ok(Admitted {
+                principal,
+                live,
+                others,
+            })
         });
         if admitted.is_err() {
             self.attempts.refused(peer.ip(), &hello.send_id, now);
@@ -247,16 +261,44 @@ impl Gateway {
         Ok(live)
     }
 
+    /// The tokens of the user's connections from the same platform, where they came with others.
+    fn others(&self, principal: &Principal, hello: &Hello) -> Vec<KeyedHash> {
+        let device = device(hello.platform);
+        let live = self.service.registry().of_user(&principal.user);
+        let same = live.iter().filter(|live| {
+            live.transport == Transport::OpenIm && live.device == device && !live.business
+        });
+        let tokens = same.map(|live| live.token);
+        tokens.filter(|token| *token != principal.token).collect()
+    }
+
+    /// A second login on a platform takes the first one's token away, as in the original: else the two would take turns.
+    async fn log_out(&self, principal: &Principal, others: Vec<KeyedHash>) {
+        for token in others {
+            let which = Which::One(token);
+            let user = &principal.user;
+            let revoked = self.service.revoke(principal, Surface::OpenImV3, user, which).await;
+            if let Err(error) = revoked {
+                debug!(%error, "an earlier login keeps its token");
+            }
+        }
+    }
+
     async fn serve(&self, upgrade: Upgrade, peer: SocketAddr) {
         let Upgrade { socket, hello, admitted } = upgrade;
         let socket = match socket.await {
             Ok(socket) => over(socket).await,
             Err(error) => return debug!(%peer, %error, "no upgrade"),
         };
-        let Admitted { principal, live } = match admitted {
+        let Admitted {
+            principal,
+            live,
+            others,
+        } = match admitted {
             Ok(admitted) => admitted,
             Err(error) => return refuse(socket, &error).await,
         };
+        self.log_out(&principal, others).await;
         let mut stopping = self.stopping.clone();
         let parts = connection::Parts {
             service: self.service.clone(),
@@ -264,6 +306,7 @@ impl Gateway {
             codec: hello.codec.unwrap_or(Codec::Gob { gzip: false }),
             welcome: hello.wants_answer,
             left: Arc::clone(&self.left),
+            online: self.online.listen(&principal.user),
             principal,
             live,
             peer,
@@ -287,6 +330,8 @@ struct Upgrade {
 struct Admitted {
     principal: Arc<Principal>,
     live: Registration,
+    /// The tokens of earlier logins on its platform.
+    others: Vec<KeyedHash>,
 }
 
 /// The name of the device that a platform is: OpenIM's clients have no other.

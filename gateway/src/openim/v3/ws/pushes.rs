@@ -8,9 +8,10 @@ use waybill_core::id::{ControlSeq, ConversationSeq};
 use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::names;
+use crate::openim::v3::online::Told;
 use crate::openim::v3::proto::{Message, MsgData, PullMessagesResp, PullMsgs};
 use crate::openim::v3::translate::{self, Aside};
-use crate::service::{Named, Note, Service, Told, View};
+use crate::service::{Named, Note, Service, Told as Entry, View};
 
 /// Most bytes of messages in a frame: clients take 1 MiB, and gzip may not help.
 pub const FRAME_BYTES: usize = 900 * 1024;
@@ -44,6 +45,13 @@ impl Push {
             messages: vec![message],
             operation_id: operation_id.to_owned(),
         }
+    }
+
+    /// Of what was told and is kept nowhere.
+    #[must_use]
+    pub fn told(told: &Told) -> Self {
+        let (name, message) = (told.conversation.clone(), told.message.clone());
+        Self::of(name, true, message, &told.operation_id)
     }
 
     /// Its message on the wire.
@@ -90,8 +98,8 @@ pub async fn of_entries(
     let mut pushes: Vec<Push> = Vec::new();
     for view in views {
         let push = match &view.told {
-            Told::Message(told) => of_message(&principal.user, view, told),
-            Told::Note(note) => {
+            Entry::Message(told) => of_message(&principal.user, view, told),
+            Entry::Note(note) => {
                 control.0 += 1;
                 let message = of_note(service, principal, control.0, view, note).await?;
                 Push::of(names::own(&principal.user), true, message, "")
@@ -169,7 +177,7 @@ pub async fn newest(
     }
     let before = ControlSeq(control.0.saturating_sub(1));
     for (number, view) in service.control(principal, "", before, 1).await? {
-        if let Told::Note(note) = &view.told {
+        if let Entry::Note(note) = &view.told {
             let message = of_note(service, principal, number.0, &view, note).await?;
             pushes.push(Push::of(names::own(&principal.user), true, message, ""));
         }
