@@ -12,7 +12,7 @@ QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
 KILLS ?= 50
 CUTS ?= 20
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openim-sdk sdk deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -21,6 +21,7 @@ help:
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
 	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
+	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -60,6 +61,15 @@ unit: build-all
 golden:
 	@$(STEP) "formats, decoded by Python from the pages alone" python3 tests/golden/check.py
 
+# OpenIM's own web SDK in a browser against the built program: make openim-sdk ARGS="--only kick"
+sdk:
+	@cd tests/openim-sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(STEP) "OpenIM's web SDK against the program" python3 tests/openim-sdk/run.py \
+	    --program $(PROGRAMS)/waybill --artifacts $(PROGRAMS)/../openim-sdk $(ARGS)
+
+openim-sdk: setup-test build
+	@$(MAKE) --no-print-directory sdk
+
 check:
 	@$(MAKE) --no-print-directory fmt clippy unit
 	@printf '\nquick checks passed\n'
@@ -67,7 +77,7 @@ check:
 test: setup-test
 	@$(MAKE) --no-print-directory fmt clippy build-all
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory golden
+	@$(MAKE) --no-print-directory golden sdk
 	@printf '\nevery check passed\n'
 
 endure: setup-test

@@ -36,6 +36,9 @@ has curl || missing="$missing curl"
 if [ "$want" = test ]; then
     has python3 || missing="$missing python3"
     has fusermount3 || missing="$missing fuse3"
+    # OpenIM's web SDK runs in a browser.
+    has npm || missing="$missing npm"
+    has chromium || has chromium-browser || has google-chrome || missing="$missing chromium"
 fi
 
 if [ -n "$missing" ]; then

@@ -355,3 +355,123 @@ def idle(world):
     expect(not browser.all("OnConnecting", since), "it has connected anew")
     world.server.notice(account, user, "After", "a minute")
     browser.wait_message(lambda one: one["contentType"] == 1400, since)
+
+
+def v1(world, method, path, body=None):
+    """A call of the native API; its answer."""
+    import json
+    import urllib.request
+
+    url = f"http://127.0.0.1:{world.server.ports['http']}{path}"
+    headers = {"Authorization": f"Bearer {world.server.admin}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+        return json.load(answer)
+
+
+def v1_notice(world, account, user, text, **more):
+    content = {"notificationName": "Native", "notificationType": 3, "text": text}
+    return v1(world, "POST", "/v1/messages", {"sender": account, "to": {"user": user}, "contentType": 1400, "content": content, **more})
+
+
+@scenario("superseded, expired and changed notices")
+def terms(world):
+    (user,) = world.users("joy")
+    account = world.account("oa")
+    browser = world.browser()
+    browser.login(user)
+    name = sn(account, user)
+    v1_notice(world, account, user, "10 %", collapseKey="build")
+    browser.wait_message(lambda one: one["seq"] == 1)
+    v1_notice(world, account, user, "20 %", collapseKey="build")
+    browser.wait_message(lambda one: one["seq"] == 2)
+    browser.wait("OnMsgDeleted")
+    texts = [detail(one)["text"] for one in browser.call("history", name)]
+    expect(texts == ["20 %"], f"{texts}")
+    since = browser.mark()
+    soon = int(time.time() * 1000) + 3000
+    v1_notice(world, account, user, "for a moment", expireAt=soon)
+    browser.wait_message(lambda one: one["seq"] == 3)
+    browser.wait("OnMsgDeleted", since)
+    sent = v1_notice(world, account, user, "first")
+    browser.wait_message(lambda one: one["seq"] == 4)
+    since = browser.mark()
+    content = {"notificationName": "Native", "notificationType": 3, "text": "second"}
+    v1(world, "PATCH", f"/v1/messages/{sent['serverMsgID']}", {"content": content})
+    told = as_json(browser.wait("OnRecvCustomBusinessMessage", since)["data"])
+    expect(told["key"] == "waybill.message_changed" and "second" in told["data"], f"{told}")
+
+
+@scenario("a business notification reaches who is connected")
+def business(world):
+    (user,) = world.users("kim")
+    account = world.account("oa")
+    browser = world.browser()
+    browser.login(user)
+    answer = world.server.post("/msg/send_business_notification", {"key": "k", "data": "d", "sendUserID": account, "recvUserID": user})
+    expect(answer["connections"] == 1, f"{answer}")
+    told = as_json(browser.wait("OnRecvCustomBusinessMessage")["data"])
+    expect(told == {"key": "k", "data": "d"}, f"{told}")
+
+
+@scenario("what happened while offline: recalled, read, pinned elsewhere")
+def control(world):
+    (user,) = world.users("lee")
+    account = world.account("oa")
+    browser = world.browser()
+    browser.login(user)
+    for number in range(3):
+        world.server.notice(account, user, "Offline", f"{number}")
+    browser.wait_message(lambda one: one["seq"] == 3)
+    name = sn(account, user)
+    browser.close()
+    world.server.post("/msg/revoke_msg", {"conversationID": name, "seq": 2, "userID": account})
+    world.server.post("/msg/mark_conversation_as_read", {"conversationID": name, "userID": user, "hasReadSeq": 3})
+    setting = {"conversationID": name, "isPinned": True}
+    world.server.post("/conversation/set_conversations", {"userIDs": [user], "conversation": setting})
+    browser.open()
+    browser.login(user)
+    until(lambda: [one["contentType"] for one in browser.call("history", name)] == [1400, 2101, 1400], "the recall")
+    until(lambda: browser.conversations()[name]["unreadCount"] == 0, "what was read")
+    until(lambda: browser.conversations()[name]["isPinned"], "the pin")
+
+
+@scenario("delivered is known of clients that say nothing")
+def delivered(world):
+    (user,) = world.users("mia")
+    browser = world.browser()
+    browser.login(user)
+    sent = v1_notice(world, world.server.post("/auth/parse_token", {"token": world.server.admin})["userID"], user, "tracked")
+    browser.wait_message(lambda one: one["contentType"] == 1400)
+    path = f"/v1/messages/{sent['serverMsgID']}"
+    until(lambda: "delivered" in str(v1(world, "GET", path).get("state", "")), f"delivered: {v1(world, 'GET', path)}", 20)
+
+
+@scenario("the server restarts")
+def restart(world):
+    (user,) = world.users("ned")
+    account = world.account("oa")
+    browser = world.browser()
+    browser.login(user)
+    world.server.notice(account, user, "Before", "0")
+    browser.wait_message(lambda one: one["seq"] == 1)
+    since = browser.mark()
+    world.server.stop()
+    time.sleep(1)
+    world.server.start()
+    world.server.notice(account, user, "After", "1")
+    browser.wait("OnConnectSuccess", since, patience=60)
+    browser.wait_message(lambda one: one["seq"] == 2, since, 60)
+
+
+@scenario("login with 300 conversations")
+def many(world):
+    (user,) = world.users("oli")
+    for number in range(300):
+        world.server.notice(f"0app{number}", user, f"App {number}", "hello")
+    browser = world.browser()
+    browser.login(user)
+    world.figures["connecting to sync finished with 300 conversations, s"] = round(browser.synced, 2)
+    found = until(lambda: (lambda all_: all_ if len(all_) >= 300 else None)(browser.conversations()), "300 conversations")
+    expect(len(found) == 300, f"{len(found)} conversations")
+    until(lambda: browser.call("getTotalUnreadMsgCount") == 300, "300 unread")

@@ -177,6 +177,43 @@ impl Service {
         .await
     }
 
+    /// How the user's notification sessions with these accounts are called, and their pictures; in the same order. Empty where there is
+    /// no session.
+    ///
+    /// # Errors
+    /// When the principal's conversations cannot be read.
+    pub async fn session_titles(
+        &self,
+        principal: &Principal,
+        accounts: &[&str],
+    ) -> Result<Vec<(String, String)>, Error> {
+        let owner = principal.number;
+        let mut sessions = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            let named = Named {
+                kind: 2,
+                peer: account,
+            };
+            sessions.push(self.known(owner, named)?);
+        }
+        self.read(move |this| {
+            let mut names = Names::default();
+            let mut titles = Vec::with_capacity(sessions.len());
+            for session in sessions {
+                let listed = session.map(|session| this.0.reader.conversation(owner, session));
+                titles.push(match listed.transpose()?.flatten() {
+                    Some(listed) => {
+                        let view = this.conversation_view(owner, &listed, &mut names)?;
+                        (view.title, view.face_url)
+                    }
+                    None => Default::default(),
+                });
+            }
+            Ok(titles)
+        })
+        .await
+    }
+
     /// What a user's log tells besides messages, from after a control seq on; at most `limit`.
     ///
     /// # Errors

@@ -365,7 +365,7 @@ impl Service {
         })
     }
 
-    fn conversation_view(
+    pub(super) fn conversation_view(
         &self,
         owner: UserNo,
         listed: &Listed,

@@ -155,6 +155,41 @@ pub(super) async fn info(
     principal: &Principal,
     user: &str,
 ) -> Result<Option<UserInfo>, Error> {
+    let found = found(service, &[user], principal).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Those of these users that there are.
+async fn found(
+    service: &Service,
+    users: &[&str],
+    principal: &Principal,
+) -> Result<Vec<UserInfo>, Error> {
+    let mut found = Vec::with_capacity(users.len());
+    for user in users {
+        found.extend(registered(service, user)?);
+    }
+    let nameless = |info: &&mut UserInfo| info.nickname.is_empty() && info.user_id != principal.user;
+    let accounts: Vec<String> = found
+        .iter_mut()
+        .filter(nameless)
+        .map(|info| info.user_id.clone())
+        .collect();
+    if !accounts.is_empty() {
+        let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+        let titles = service.session_titles(principal, &accounts).await?;
+        for (info, (title, face_url)) in found.iter_mut().filter(nameless).zip(titles) {
+            info.nickname = title;
+            if info.face_url.is_empty() {
+                info.face_url = face_url;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A user as the profile says; `None` for one who was never seen.
+fn registered(service: &Service, user: &str) -> Result<Option<UserInfo>, Error> {
     let profile = match service.profile(user) {
         Ok(profile) => profile,
         Err(error) if error.kind == Kind::InvalidId => return Ok(None),
@@ -166,7 +201,7 @@ pub(super) async fn info(
     let manager = service.is_manager(user);
     let profile = profile.unwrap_or_default();
     let rest: Map<String, Value> = serde_json::from_str(&profile.rest).unwrap_or_default();
-    let mut info = UserInfo {
+    Ok(Some(UserInfo {
         user_id: user.to_owned(),
         nickname: profile.nickname,
         face_url: profile.face_url,
@@ -177,17 +212,7 @@ pub(super) async fn info(
             None => ORDINARY,
         },
         ..UserInfo::default()
-    };
-    if info.nickname.is_empty() && user != principal.user {
-        let named = Named { kind: 2, peer: user };
-        if let Ok((session, _)) = service.conversation(principal, "", named).await {
-            info.nickname = session.title;
-            if info.face_url.is_empty() {
-                info.face_url = session.face_url;
-            }
-        }
-    }
-    Ok(Some(info))
+    }))
 }
 
 fn shown(info: &UserInfo) -> Value {
@@ -206,12 +231,10 @@ async fn infos(asked: &Asked<'_>) -> Given {
     let wanted: UserIds = asked.body()?;
     count(wanted.user_ids.len())?;
     let mut named = HashSet::new();
-    let mut found = Vec::new();
-    for user in &wanted.user_ids {
-        if named.insert(user) {
-            found.extend(info(asked.service, &asked.principal, user).await?.map(|info| shown(&info)));
-        }
-    }
+    let users = wanted.user_ids.iter().map(String::as_str);
+    let users: Vec<&str> = users.filter(|user| named.insert(*user)).collect();
+    let found = found(asked.service, &users, &asked.principal).await?;
+    let found: Vec<Value> = found.iter().map(shown).collect();
     Ok(json!({ "usersInfo": found }))
 }
 

@@ -108,7 +108,8 @@ where
     };
     let now = Instant::now();
     let missed = parts.left.take(&parts.principal.user, &parts.device);
-    let behind = missed.is_some_and(|left| left < ends.span.head);
+    // Of one that nothing is known of, as after a start of the server, that is not known either.
+    let behind = missed.is_none_or(|left| left < ends.span.head);
     let shows = behind && matches!(parts.codec, Codec::Gob { .. });
     let connection = Connection {
         cursor: ends.span.head,
@@ -128,7 +129,10 @@ where
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn run(mut self, mut watch: Subscription) {
         let end = match self.welcome().await {
-            Ok(()) => self.follow(&mut watch).await,
+            Ok(()) => {
+                self.be_seen().await;
+                self.follow(&mut watch).await
+            }
             Err(end) => end,
         };
         let parts = &self.parts;
@@ -157,6 +161,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return Ok(());
         }
         self.send(Frame::text(super::WELCOME)).await
+    }
+
+    /// The user has a device from now on: who has none is not told of receipts.
+    async fn be_seen(&mut self) {
+        let parts = &self.parts;
+        let seen = parts
+            .service
+            .acknowledge(&parts.principal, Surface::OpenImV3, "", &parts.device, Seq(0))
+            .await;
+        if let Err(error) = seen {
+            debug!(%error, "a device was not taken note of");
+        }
     }
 
     async fn follow(&mut self, watch: &mut Subscription) -> End {
@@ -307,7 +323,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn push_one(&mut self, push: Push) -> Result<(), End> {
-        let operation_id = push.operation_id.clone();
+        // The client asks for the users and conversations of a push under its trace id, and asks for nothing without one.
+        let operation_id = match push.operation_id.as_str() {
+            "" => format!("push-{}", push.number()),
+            given => given.to_owned(),
+        };
         let data = push.encode();
         let reply = Reply {
             identifier: PUSH,

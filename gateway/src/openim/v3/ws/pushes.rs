@@ -54,6 +54,13 @@ impl Push {
         Self::of(name, true, message, &told.operation_id)
     }
 
+    /// What tells it from other pushes of its conversation: the seq of its last message, or its time.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        let last = self.messages.last();
+        last.map_or(0, |last| if last.seq > 0 { last.seq } else { last.send_time })
+    }
+
     /// Its message on the wire.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
