@@ -388,6 +388,7 @@ def terms(world):
     browser.wait("OnMsgDeleted")
     texts = [detail(one)["text"] for one in browser.call("history", name)]
     expect(texts == ["20 %"], f"{texts}")
+    until(lambda: browser.conversations()[name]["unreadCount"] == 1, "1 unread of 2")
     since = browser.mark()
     soon = int(time.time() * 1000) + 3000
     v1_notice(world, account, user, "for a moment", expireAt=soon)

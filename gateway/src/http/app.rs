@@ -38,7 +38,13 @@ impl App {
         let read = match head.method {
             // Whatever a body says there is not asked for.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
-            _ => body::read(&head.headers, incoming, limits.http_body_bytes, patience).await,
+            _ => {
+                let most = match Dialect::of(&head.headers) {
+                    Dialect::V2 => limits.http_body_bytes,
+                    Dialect::V3 => v3::body_bytes(head.uri.path(), limits.http_body_bytes),
+                };
+                body::read(&head.headers, incoming, most, patience).await
+            }
         };
         let bytes = match read {
             Ok(bytes) => bytes,

@@ -12,5 +12,5 @@ pub mod proto;
 pub mod translate;
 pub mod ws;
 
-pub use http::{answer, refuse};
+pub use http::{answer, body_bytes, refuse};
 pub use online::Online;

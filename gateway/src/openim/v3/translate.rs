@@ -11,7 +11,7 @@ use waybill_core::fact::{Options, Withdrawal};
 use super::content;
 use super::names;
 use super::proto::{MsgData, OfflinePushInfo};
-use crate::service::{HistoryView, MessageTold, Note, Place, View};
+use crate::service::{HistoryView, MessageTold, Note, Outline, Place, View};
 
 /// OpenIM's status of a message that is there, and of one that is gone.
 const THERE: i32 = 2;
@@ -225,6 +225,38 @@ pub fn business(from: &str, to: &str, id: &str, time: u64, key: &str, data: &str
         msg_from: FROM_SYSTEM,
         content_type: BUSINESS,
         content: content::framed(&detail).into(),
+        send_time: number(time),
+        create_time: number(time),
+        status: THERE,
+        options,
+        ..MsgData::default()
+    }
+}
+
+/// How much of a conversation is read, counted back from its end, as a notification that is kept nowhere.
+#[must_use]
+pub fn unread(own: &str, outline: &Outline, time: u64) -> MsgData {
+    let read = outline.head.0.saturating_sub(outline.unread);
+    let tips = json!({
+        "markAsReadUserID": own,
+        "conversationID": names::of(own, &outline.place),
+        "seqs": [outline.head.0],
+        "hasReadSeq": read,
+    });
+    let mut options = notification_options();
+    for name in ["history", "persistent"] {
+        options.insert(name.to_owned(), false);
+    }
+    let id = format!("unread-{}-{read}-{time}", names::of(own, &outline.place));
+    MsgData {
+        send_id: own.to_owned(),
+        recv_id: own.to_owned(),
+        client_msg_id: id.clone(),
+        server_msg_id: id,
+        session_type: names::SINGLE,
+        msg_from: FROM_SYSTEM,
+        content_type: READ,
+        content: content::framed(&tips.to_string()).into(),
         send_time: number(time),
         create_time: number(time),
         status: THERE,

@@ -26,6 +26,9 @@ use crate::telemetry::metrics::Route;
 const TOKEN: HeaderName = HeaderName::from_static("token");
 const OPERATION_ID: HeaderName = HeaderName::from_static("operationid");
 
+/// Bytes of a request for users: some 700 conversations in a page of the web SDK.
+const USERS_BODY: u64 = 8 * 1024 * 1024;
+
 /// What a path gives: the `data` of the envelope.
 type Given = Result<Value, Error>;
 
@@ -57,6 +60,16 @@ impl Asked<'_> {
 fn body<T: for<'b> Deserialize<'b>>(call: &Call<'_>) -> Result<T, Error> {
     serde_json::from_slice(call.body)
         .map_err(|error| Error::new(Kind::Malformed, format!("the body cannot be read: {error}")))
+}
+
+/// How long the body of a request may be, where others may have `limit`. The web SDK names the users of n conversations in n² ids.
+#[must_use]
+pub fn body_bytes(path: &str, limit: u64) -> u64 {
+    if path == "/user/get_users_info" {
+        limit.max(USERS_BODY)
+    } else {
+        limit
+    }
 }
 
 /// Answers a request of the dialect.

@@ -1,7 +1,9 @@
 //! Users: registering them, and who they are.
 
 use std::collections::HashSet;
+use std::fmt::{self, Formatter};
 
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use waybill_core::record::Surface;
@@ -144,8 +146,39 @@ fn count(count: usize) -> Result<(), Error> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct UserIds {
-    #[serde(rename = "userIDs", alias = "checkUserIDs")]
+    #[serde(rename = "userIDs", alias = "checkUserIDs", deserialize_with = "distinct")]
     user_ids: Vec<String>,
+}
+
+/// Each id once, in the order of the first times. The web SDK names the user of each of its n conversations n times.
+fn distinct<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<String>, D::Error> {
+    struct Ids;
+
+    impl<'de> Visitor<'de> for Ids {
+        type Value = Vec<String>;
+
+        fn expecting(&self, text: &mut Formatter<'_>) -> fmt::Result {
+            text.write_str("a list of ids")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let (mut named, mut ids) = (HashSet::new(), Vec::new());
+            while let Some(id) = list.next_element::<String>()? {
+                // One more than there may be is refused by whoever counts them.
+                if ids.len() <= MOST && !named.contains(&id) {
+                    named.insert(id.clone());
+                    ids.push(id);
+                }
+            }
+            Ok(ids)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+    }
+
+    list.deserialize_any(Ids)
 }
 
 /// Who a user is. Whoever has sent or received anything is known, registered or not: without a record the client would not show
@@ -179,7 +212,8 @@ async fn found(
         let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
         let titles = service.session_titles(principal, &accounts).await?;
         for (info, (title, face_url)) in found.iter_mut().filter(nameless).zip(titles) {
-            info.nickname = title;
+            // A session without a name would not be told from others.
+            info.nickname = if title.is_empty() { info.user_id.clone() } else { title };
             if info.face_url.is_empty() {
                 info.face_url = face_url;
             }
@@ -230,9 +264,7 @@ fn shown(info: &UserInfo) -> Value {
 async fn infos(asked: &Asked<'_>) -> Given {
     let wanted: UserIds = asked.body()?;
     count(wanted.user_ids.len())?;
-    let mut named = HashSet::new();
-    let users = wanted.user_ids.iter().map(String::as_str);
-    let users: Vec<&str> = users.filter(|user| named.insert(*user)).collect();
+    let users: Vec<&str> = wanted.user_ids.iter().map(String::as_str).collect();
     let found = found(asked.service, &users, &asked.principal).await?;
     let found: Vec<Value> = found.iter().map(shown).collect();
     Ok(json!({ "usersInfo": found }))

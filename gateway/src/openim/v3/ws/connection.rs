@@ -43,6 +43,8 @@ const SEND_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that has not asked for what it missed until then will not do so by itself: it syncs at most every five seconds.
 const ASKS_WITHIN: Duration = Duration::from_millis(1_500);
+/// The same of one of which is not known whether it has missed anything: a new one may still be starting.
+const ASKS_AT_LAST: Duration = Duration::from_secs(6);
 
 /// Conversations whose newest messages such a client is shown.
 const SHOWN: usize = 100;
@@ -108,9 +110,12 @@ where
     };
     let now = Instant::now();
     let missed = parts.left.take(&parts.principal.user, &parts.device);
-    // Of one that nothing is known of, as after a start of the server, that is not known either.
-    let behind = missed.is_none_or(|left| left < ends.span.head);
-    let shows = behind && matches!(parts.codec, Codec::Gob { .. });
+    let shows = match missed {
+        _ if parts.codec == Codec::Json => None,
+        Some(left) => (left < ends.span.head).then_some(ASKS_WITHIN),
+        // Nothing is known of it, as after a start of the server.
+        None => Some(ASKS_AT_LAST),
+    };
     let connection = Connection {
         cursor: ends.span.head,
         control: ends.control,
@@ -119,7 +124,7 @@ where
         reached: Seq(0),
         heard: now,
         ping: now + PING_EVERY,
-        show: shows.then(|| now + ASKS_WITHIN),
+        show: shows.map(|within| now + within),
         parts,
         socket,
     };
@@ -296,6 +301,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let made = pushes::of_entries(&parts.service, &parts.principal, &page.entries, &mut control);
             let made = made.await.map_err(|error| failed(&error))?;
             for push in made {
+                self.push_one(push).await?;
+            }
+            let unread = pushes::unread(&self.parts.service, &self.parts.principal, &page.entries);
+            for push in unread.await.map_err(|error| failed(&error))? {
                 self.push_one(push).await?;
             }
             (self.cursor, self.control) = (last, control);

@@ -11,7 +11,7 @@ use crate::openim::v3::names;
 use crate::openim::v3::online::Told;
 use crate::openim::v3::proto::{Message, MsgData, PullMessagesResp, PullMsgs};
 use crate::openim::v3::translate::{self, Aside};
-use crate::service::{Named, Note, Service, Told as Entry, View};
+use crate::service::{Named, Note, Outline, Service, Told as Entry, View, now_seconds};
 
 /// Most bytes of messages in a frame: clients take 1 MiB, and gzip may not help.
 pub const FRAME_BYTES: usize = 900 * 1024;
@@ -154,6 +154,37 @@ pub async fn of_note(
         aside.head = found.first().map_or(0, |outline| outline.head.0);
     }
     Ok(translate::control(&principal.user, number, view, note, &aside))
+}
+
+/// What is unread in the notification sessions of which entries take messages away: the client counts what comes and not what
+/// goes, but believes the server. Of single chats it would not look at it.
+///
+/// # Errors
+/// When the conversations cannot be read.
+pub async fn unread(
+    service: &Service,
+    principal: &Principal,
+    views: &[View],
+) -> Result<Vec<Push>, Error> {
+    let gone = views.iter().filter(|view| matches!(view.kind, 4 | 5) && view.place.kind == 2);
+    let mut accounts: Vec<&str> = gone.map(|view| view.place.peer.as_str()).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let named: Vec<Named<'_>> = accounts.iter().map(|peer| Named { kind: 2, peer }).collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = &principal.user;
+    let outlines = service.outlines_of(principal, "", &named).await?;
+    let push = |outline: &Outline| {
+        let message = translate::unread(own, outline, now_ms());
+        Push::of(names::own(own), true, message, "")
+    };
+    Ok(outlines.iter().map(push).collect())
+}
+
+fn now_ms() -> u64 {
+    now_seconds().saturating_mul(1_000)
 }
 
 /// The newest message of each of these conversations, and the last notification: a client that missed some sees the gap and
