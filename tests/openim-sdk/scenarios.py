@@ -218,6 +218,7 @@ def revoke(world):
     world.server.post("/msg/revoke_msg", body)
     told = as_json(second.wait("OnNewRecvMessageRevoked", since)["data"])
     expect(told["clientMsgID"] == sent["clientMsgID"], f"{told}")
+    until(lambda: second.conversations()[sn(account, ben)]["unreadCount"] == 0, "a recalled notice is not unread")
     theirs = second.call("history", name)
     second.call("deleteMessage", {"conversationID": name, "clientMsgID": theirs[0]["clientMsgID"]})
     until(lambda: len(second.call("history", name)) == 2, "a deleted message")
@@ -476,3 +477,13 @@ def many(world):
     found = until(lambda: (lambda all_: all_ if len(all_) >= 300 else None)(browser.conversations()), "300 conversations")
     expect(len(found) == 300, f"{len(found)} conversations")
     until(lambda: browser.call("getTotalUnreadMsgCount") == 300, "300 unread")
+
+
+@scenario("presence of another user")
+def presence(world):
+    ann, ben = world.users("ann", "ben")
+    first, second = world.browser(), world.browser()
+    first.login(ann)
+    second.login(ben)
+    found = first.call("subscribeUsersStatus", [ben])
+    expect(found[0]["platformIDs"] == [5], f"{found}")

@@ -68,7 +68,10 @@ impl Service {
             let mut names = Names::default();
             let (mut outlines, mut after) = (Vec::new(), None);
             loop {
-                let page = this.0.reader.conversations(owner, after, LIST_ENTRIES, true)?;
+                let page = this
+                    .0
+                    .reader
+                    .conversations(owner, after, LIST_ENTRIES, true)?;
                 for listed in &page.conversations {
                     outlines.push(this.outline(owner, listed, &mut names)?);
                 }
@@ -160,7 +163,10 @@ impl Service {
                 while after < *last {
                     let limit = usize::try_from(last - after).unwrap_or(usize::MAX);
                     let direction = Direction::After(ConversationSeq(after));
-                    let page = this.0.reader.history(owner, &listed, direction, limit, None)?;
+                    let page = this
+                        .0
+                        .reader
+                        .history(owner, &listed, direction, limit, None)?;
                     for told in page.messages {
                         if told.conversation_seq.0 <= *last {
                             found.push(this.history_view(owner, told, &mut names)?);

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use waybill_gateway::openim::v3::proto::{
     ConversationSeqs, GetMaxSeqReq, GetMaxSeqResp, GetSeqMessageReq, Message, MsgData, Packed,
-    PullMessagesResp, SendMsgResp,
+    PullMessageBySeqsReq, PullMessagesResp, SendMsgResp, SeqRange,
 };
 use waybill_gateway::openim::v3::{gob, gzip};
 
@@ -30,7 +30,11 @@ async fn connect(server: &Running, query: &str) -> Socket {
 
 /// A client as the web SDK is one.
 async fn client(server: &Running, user: &str, token: &str) -> Socket {
-    let mut socket = connect(server, &query(user, token, "&isMsgResp=true&compression=gzip")).await;
+    let mut socket = connect(
+        server,
+        &query(user, token, "&isMsgResp=true&compression=gzip"),
+    )
+    .await;
     let Frame::Text(welcome) = next(&mut socket).await else {
         panic!("no welcome");
     };
@@ -54,7 +58,12 @@ async fn next(socket: &mut Socket) -> Frame {
 fn request(identifier: i32, send_id: &str, data: &[u8]) -> Vec<u8> {
     // The answer's struct has the same types; names are what counts, so the definition is written here.
     let mut definition = vec![0x7f, 3, 1, 1, 1, b'R', 1, 0xff, 0x80, 0, 1, 4];
-    for (name, kind) in [("ReqIdentifier", 4), ("SendID", 12), ("MsgIncr", 12), ("Data", 10)] {
+    for (name, kind) in [
+        ("ReqIdentifier", 4),
+        ("SendID", 12),
+        ("MsgIncr", 12),
+        ("Data", 10),
+    ] {
         definition.extend([1, name.len() as u8]);
         definition.extend(name.as_bytes());
         definition.extend([1, kind, 0]);
@@ -87,7 +96,11 @@ fn read(frame: &Frame) -> (i64, i64, Vec<u8>) {
     };
     let bytes = gzip::unpack(bytes, 4 << 20).unwrap();
     let reply = gob::decode(&bytes).unwrap();
-    (reply.int("ReqIdentifier"), reply.int("ErrCode"), reply.bytes("Data").to_vec())
+    (
+        reply.int("ReqIdentifier"),
+        reply.int("ErrCode"),
+        reply.bytes("Data").to_vec(),
+    )
 }
 
 async fn ask(socket: &mut Socket, identifier: i32, user: &str, data: &[u8]) -> (i64, Vec<u8>) {
@@ -105,7 +118,11 @@ async fn pushed(socket: &mut Socket) -> PullMessagesResp {
     let (identifier, _, data) = read(&next(socket).await);
     assert_eq!(identifier, 2001);
     let push = PullMessagesResp::decode(&data).unwrap();
-    assert_eq!(push.msgs.len() + push.notification_msgs.len(), 1, "one conversation a frame");
+    assert_eq!(
+        push.msgs.len() + push.notification_msgs.len(),
+        1,
+        "one conversation a frame"
+    );
     push
 }
 
@@ -139,7 +156,10 @@ async fn messages_are_sent_pushed_and_pulled() {
     for socket in [&mut one, &mut two] {
         let push = pushed(socket).await;
         let message = &push.msgs["si_u1_u2"].msgs[0];
-        assert_eq!((message.seq, message.server_msg_id.as_str()), (1, sent.server_msg_id.as_str()));
+        assert_eq!(
+            (message.seq, message.server_msg_id.as_str()),
+            (1, sent.server_msg_id.as_str())
+        );
         assert_eq!(&message.content[..], b"{\"content\":\"hi\"}");
     }
     // Read receipts, to the reader's own devices and to the sender.
@@ -148,9 +168,23 @@ async fn messages_are_sent_pushed_and_pulled() {
     let push = pushed(&mut one).await;
     let message = &push.notification_msgs["n_u1_u1"].msgs[0];
     assert_eq!((message.content_type, message.seq), (2200, 1));
-    assert!(pushed(&mut two).await.notification_msgs.contains_key("n_u2_u2"));
+    assert!(
+        pushed(&mut two)
+            .await
+            .notification_msgs
+            .contains_key("n_u2_u2")
+    );
 
-    let (_, data) = ask(&mut two, 1001, "u2", &GetMaxSeqReq { user_id: "u2".to_owned() }.to_vec()).await;
+    let (_, data) = ask(
+        &mut two,
+        1001,
+        "u2",
+        &GetMaxSeqReq {
+            user_id: "u2".to_owned(),
+        }
+        .to_vec(),
+    )
+    .await;
     let max = GetMaxSeqResp::decode(&data).unwrap().max_seqs;
     assert_eq!((max["si_u1_u2"], max["n_u2_u2"]), (1, 1));
     let wanted = GetSeqMessageReq {
@@ -167,6 +201,88 @@ async fn messages_are_sent_pushed_and_pulled() {
     let found = PullMessagesResp::decode(&data).unwrap().msgs;
     assert_eq!(found.len(), 3, "an entry for each");
     assert_eq!(found["si_u1_u2"].msgs.len(), 1);
+
+    let range = |id: &str, begin, end, num| SeqRange {
+        conversation_id: id.to_owned(),
+        begin,
+        end,
+        num,
+    };
+    let wanted = PullMessageBySeqsReq {
+        user_id: "u2".to_owned(),
+        seq_ranges: vec![
+            range("si_u1_u2", 0, i64::MAX, 1),
+            range("n_u2_u2", 1, i64::MAX, 1),
+            range("n_u1_u1", 1, 1, 1),
+            range("si_u1_u3", i64::MIN, 1, -1),
+        ],
+        order: 0,
+    };
+    let (_, data) = ask(&mut two, 1002, "u2", &wanted.to_vec()).await;
+    let found = PullMessagesResp::decode(&data).unwrap();
+    assert_eq!(found.msgs["si_u1_u2"].msgs.len(), 1);
+    assert_eq!(
+        found.notification_msgs["n_u2_u2"].msgs[0].content_type,
+        2200
+    );
+    assert!(
+        found.notification_msgs["n_u1_u1"].msgs.is_empty(),
+        "another's"
+    );
+    assert!(found.msgs["si_u1_u3"].msgs.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdk_in_javascript_and_clients_without_a_first_frame_are_served() {
+    let (_data, server) = start().await;
+    let tokens = users(&server, &["u1", "u2"]).await;
+    let mut script = connect(
+        &server,
+        &query("u1", &tokens[0], "&isMsgResp=true&sdkType=js"),
+    )
+    .await;
+    assert!(matches!(next(&mut script).await, Frame::Text(_)));
+    text(&server, "u2", "u1", "x").await;
+    let json = |frame: Frame| -> Value {
+        let Frame::Binary(bytes) = frame else {
+            panic!("{frame:?}");
+        };
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let push = json(next(&mut script).await);
+    assert_eq!(
+        (&push["reqIdentifier"], &push["msgIncr"]),
+        (&Value::from(2001), &Value::from(""))
+    );
+    assert_ne!(push["operationID"], "", "a push has a trace id");
+    let asked =
+        r#"{"reqIdentifier":1006,"msgIncr":"7","sendID":"u1","operationID":"o","data":"CgJ1MQ=="}"#;
+    script
+        .send(Frame::binary(asked.as_bytes().to_vec()))
+        .await
+        .unwrap();
+    let answer = json(next(&mut script).await);
+    assert_eq!(
+        (&answer["errCode"], &answer["msgIncr"]),
+        (&Value::from(0), &Value::from("7"))
+    );
+    assert!(answer["data"].as_str().unwrap().len() > 8);
+
+    // Frames of gob without gzip, and no frame before the first answer.
+    let mut plain = connect(&server, &query("u2", &tokens[1], "")).await;
+    let asked = GetMaxSeqReq {
+        user_id: "u2".to_owned(),
+    }
+    .to_vec();
+    plain
+        .send(Frame::binary(request(1001, "u2", &asked)))
+        .await
+        .unwrap();
+    let Frame::Binary(bytes) = next(&mut plain).await else {
+        panic!("no answer");
+    };
+    assert_eq!(gob::decode(&bytes).unwrap().int("ReqIdentifier"), 1001);
     server.stop().await;
 }
 
@@ -188,16 +304,31 @@ async fn what_users_may_not_send_is_refused_and_the_connection_stays() {
         (with(|message| message.content_type = 1400), 1001),
         (with(|message| message.content_type = 2101), 1001),
         (with(|message| message.content_type = -1), 1001),
-        (with(|message| message.content = bytes::Bytes::from_static(b"\xff")), 1001),
+        (
+            with(|message| message.content = bytes::Bytes::from_static(b"\xff")),
+            1001,
+        ),
         (with(|message| message.recv_id.clear()), 1001),
         (vec![0x0a, 0xff], 1001),
     ];
     for (data, expected) in cases {
-        assert_eq!(ask(&mut socket, 1003, "u1", &data).await.0, expected, "{data:?}");
+        assert_eq!(
+            ask(&mut socket, 1003, "u1", &data).await.0,
+            expected,
+            "{data:?}"
+        );
     }
-    let foreign = GetMaxSeqReq { user_id: "u2".to_owned() }.to_vec();
+    let foreign = GetMaxSeqReq {
+        user_id: "u2".to_owned(),
+    }
+    .to_vec();
     assert_eq!(ask(&mut socket, 1001, "u1", &foreign).await.0, 1002);
-    assert_eq!(ask(&mut socket, 1003, "u1", &chat("u1", "u2").to_vec()).await.0, 0);
+    assert_eq!(
+        ask(&mut socket, 1003, "u1", &chat("u1", "u2").to_vec())
+            .await
+            .0,
+        0
+    );
     server.stop().await;
 }
 
@@ -224,7 +355,10 @@ async fn frames_that_break_the_rules_end_the_connection() {
         assert!(ends(&mut socket).await);
     }
     let mut socket = client(&server, "u1", &token).await;
-    socket.send(Frame::text("{\"type\":\"ping\"}")).await.unwrap();
+    socket
+        .send(Frame::text("{\"type\":\"ping\"}"))
+        .await
+        .unwrap();
     assert_eq!(next(&mut socket).await, Frame::text("{\"type\":\"pong\"}"));
     server.stop().await;
 }
@@ -237,8 +371,14 @@ async fn who_may_not_connect_hears_why() {
     for (query, expected) in [
         (query("u1", "nonsense", wants), 1503),
         (query("u2", &tokens[0], wants), 1505),
-        (query("u1", &tokens[0], "&isMsgResp=true&platformID=1"), 1505),
-        (query("u1", &tokens[0], "&isMsgResp=true&platformID=77"), 1001),
+        (
+            query("u1", &tokens[0], "&isMsgResp=true&platformID=1"),
+            1505,
+        ),
+        (
+            query("u1", &tokens[0], "&isMsgResp=true&platformID=77"),
+            1001,
+        ),
     ] {
         let mut socket = connect(&server, &query).await;
         let Frame::Text(refusal) = next(&mut socket).await else {
@@ -260,7 +400,10 @@ async fn who_may_not_connect_hears_why() {
         crate::support::call(address, "GET", &path, &headers, b"").await
     };
     let answer = call(query("u1", "nonsense", "")).await;
-    assert_eq!((answer.status, &answer.json()["errCode"]), (200, &Value::from(1503)));
+    assert_eq!(
+        (answer.status, &answer.json()["errCode"]),
+        (200, &Value::from(1503))
+    );
     // Whoever keeps trying waits.
     let mut last = 200;
     for _ in 0..30 {
@@ -282,7 +425,10 @@ async fn a_second_login_and_a_logout_kick() {
     assert_eq!(read(&next(&mut one).await).0, 2002);
     assert!(ends(&mut one).await);
     text(&server, "u2", "u1", "x").await;
-    assert!(pushed(&mut two).await.msgs.contains_key("si_u1_u2"), "the second stays");
+    assert!(
+        pushed(&mut two).await.msgs.contains_key("si_u1_u2"),
+        "the second stays"
+    );
     done(&server, "/auth/force_logout", &server.admin, body).await;
     assert_eq!(read(&next(&mut two).await).0, 2002);
     server.stop().await;

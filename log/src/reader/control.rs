@@ -2,9 +2,7 @@
 
 use waybill_core::id::{ControlSeq, Position, UserNo};
 use waybill_core::outcome::StateError;
-use waybill_core::state::{
-    ControlLogRow, StateExt, Table, UserHeadRow, UserLogRow, VersionRow,
-};
+use waybill_core::state::{ControlLogRow, StateExt, Table, UserHeadRow, UserLogRow, VersionRow};
 
 use super::{Entry, PAGE_ENTRIES, Reader, Span};
 
@@ -51,7 +49,11 @@ impl Reader {
         let (span, head) = self.ends(user)?;
         let limit = limit.clamp(1, PAGE_ENTRIES);
         let first = ControlSeq(after.0.saturating_add(1));
-        let end = ControlSeq(head.0.min(after.0.saturating_add(limit as u64)).saturating_add(1));
+        let end = ControlSeq(
+            head.0
+                .min(after.0.saturating_add(limit as u64))
+                .saturating_add(1),
+        );
         if first >= end {
             return Ok(Vec::new());
         }

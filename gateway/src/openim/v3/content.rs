@@ -36,7 +36,8 @@ pub fn taken(
 ) -> Result<(String, Checked), Error> {
     let malformed = |what: String| Error::at(Kind::Malformed, "content", what);
     let kept = if content_type == i64::from(TEXT_TYPE) {
-        renamed(content, "content", "text").ok_or_else(|| malformed("it is no object".to_owned()))?
+        renamed(content, "content", "text")
+            .ok_or_else(|| malformed("it is no object".to_owned()))?
     } else {
         content.to_owned()
     };

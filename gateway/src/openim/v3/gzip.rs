@@ -22,7 +22,10 @@ pub fn unpack(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
 /// Packs bytes. The fast level: frames are small, and a server packs very many.
 #[must_use]
 pub fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2 + 32), Compression::fast());
+    let mut encoder = GzEncoder::new(
+        Vec::with_capacity(bytes.len() / 2 + 32),
+        Compression::fast(),
+    );
     // Writing to memory does not fail.
     let written = encoder.write_all(bytes);
     debug_assert!(written.is_ok());

@@ -18,7 +18,11 @@ pub enum Name<'a> {
 }
 
 fn sorted(prefix: &str, one: &str, other: &str) -> String {
-    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    let (first, second) = if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    };
     format!("{prefix}_{first}_{second}")
 }
 
@@ -44,7 +48,11 @@ pub fn notifications(one: &str, other: &str) -> String {
 /// The sessionType of a conversation.
 #[must_use]
 pub fn session_type(place: &Place) -> i32 {
-    if place.kind == 2 { NOTIFICATION } else { SINGLE }
+    if place.kind == 2 {
+        NOTIFICATION
+    } else {
+        SINGLE
+    }
 }
 
 /// What a name stands for to `own`; `None` when it is none of that user's.

@@ -51,7 +51,10 @@ impl Online {
         let (sender, told) = mpsc::channel(WAITING);
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let mut listeners = self.0.listeners.lock();
-        listeners.entry(user.to_owned()).or_default().push((number, sender));
+        listeners
+            .entry(user.to_owned())
+            .or_default()
+            .push((number, sender));
         Listening {
             online: self.clone(),
             user: user.to_owned(),

@@ -40,7 +40,10 @@ pub const RECEIPT_SEQS: u64 = 100;
 const OPTIONS: [(Options, &str); 4] = [
     (Options::UNREAD_COUNT, "unreadCount"),
     (Options::CONVERSATION_UPDATE, "conversationUpdate"),
-    (Options::SENDER_CONVERSATION_UPDATE, "senderConversationUpdate"),
+    (
+        Options::SENDER_CONVERSATION_UPDATE,
+        "senderConversationUpdate",
+    ),
     (Options::OFFLINE_PUSH, "offlinePush"),
 ];
 
@@ -83,7 +86,11 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         Some(_) => return placeholder(seq),
         None => {}
     }
-    let Some(said) = told.message.as_ref().filter(|_| content::is_shown(told.content_type)) else {
+    let Some(said) = told
+        .message
+        .as_ref()
+        .filter(|_| content::is_shown(told.content_type))
+    else {
         return placeholder(seq);
     };
     let created = said.created.map_or(view.time.0, |created| created.0);
@@ -104,7 +111,11 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
             ios_badge_count: push.ios_badge_count,
             signal_info: String::new(),
         }),
-        msg_from: if told.content_type == NOTICE_TYPE { FROM_SYSTEM } else { FROM_USER },
+        msg_from: if told.content_type == NOTICE_TYPE {
+            FROM_SYSTEM
+        } else {
+            FROM_USER
+        },
         ..envelope(own, place, view)
     }
 }
@@ -204,7 +215,9 @@ pub fn control(own: &str, seq: u64, view: &View, note: &Note, aside: &Aside) -> 
 }
 
 fn notification_options() -> BTreeMap<String, bool> {
-    let off = NOTIFICATION_OFF.iter().map(|name| ((*name).to_owned(), false));
+    let off = NOTIFICATION_OFF
+        .iter()
+        .map(|name| ((*name).to_owned(), false));
     off.chain([("senderSync".to_owned(), true)]).collect()
 }
 
@@ -280,7 +293,10 @@ fn tips(own: &str, view: &View, note: &Note, aside: &Aside) -> Option<(i32, Valu
             });
             (READ, tips)
         }
-        3 => (SET, json!({ "userID": own, "conversationIDList": [conversation] })),
+        3 => (
+            SET,
+            json!({ "userID": own, "conversationIDList": [conversation] }),
+        ),
         4 if note.withdrawn == Some(Withdrawal::Recalled) => {
             let message = aside.message.as_ref()?;
             let tips = json!({
@@ -305,7 +321,10 @@ fn tips(own: &str, view: &View, note: &Note, aside: &Aside) -> Option<(i32, Valu
             let seqs: Vec<u64> = (first..=up_to).collect();
             (REMOVED, removed(own, &conversation, &seqs))
         }
-        6 => (CLEARED, json!({ "userID": own, "conversationIDs": [conversation] })),
+        6 => (
+            CLEARED,
+            json!({ "userID": own, "conversationIDs": [conversation] }),
+        ),
         8 => (BUSINESS, changed(&conversation, up_to, aside)?),
         _ => return None,
     })
@@ -330,3 +349,6 @@ fn changed(conversation: &str, seq: u64, aside: &Aside) -> Option<Value> {
     });
     Some(json!({ "key": CHANGED_KEY, "data": data.to_string() }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,10 @@ impl Value {
         if value != 0 {
             self.field(number);
             // The sign goes to the end, so that small numbers are short.
-            uint(&mut self.bytes, ((value << 1) ^ (value >> 63)).cast_unsigned());
+            uint(
+                &mut self.bytes,
+                ((value << 1) ^ (value >> 63)).cast_unsigned(),
+            );
         }
     }
 

@@ -43,7 +43,14 @@ pub(super) async fn admin_token(service: &Service, call: &Call<'_>) -> Given {
 async fn issue(service: &Service, by: UserNo, user: &str, platform: u8) -> Given {
     let lifetime = service.token_lifetime();
     let issued = service
-        .issue_token(by, Surface::OpenImV3, user, platform, lifetime, Unknown::Refuse)
+        .issue_token(
+            by,
+            Surface::OpenImV3,
+            user,
+            platform,
+            lifetime,
+            Unknown::Refuse,
+        )
         .await?;
     Ok(json!({ "token": issued.minted.token.expose(), "expireTimeSeconds": lifetime }))
 }

@@ -42,7 +42,11 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
 
 /// Whose conversations they are.
 fn owner<'a>(asked: &'a Asked<'_>, wanted: &'a Wanted) -> &'a str {
-    if wanted.user_id.is_empty() { &asked.principal.user } else { &wanted.user_id }
+    if wanted.user_id.is_empty() {
+        &asked.principal.user
+    } else {
+        &wanted.user_id
+    }
 }
 
 /// The identity of the history: after a restore, what a client has is of another version.
@@ -52,7 +56,9 @@ fn version_id(asked: &Asked<'_>) -> String {
 
 /// Never 0, which is the version of a client that has none.
 fn version(asked: &Asked<'_>, owner: &str) -> Result<u64, Error> {
-    let version = asked.service.conversations_version(&asked.principal, owner)?;
+    let version = asked
+        .service
+        .conversations_version(&asked.principal, owner)?;
     Ok(version.saturating_add(1))
 }
 
@@ -124,7 +130,10 @@ async fn all(asked: &Asked<'_>) -> Given {
     let wanted: Wanted = asked.body()?;
     let owner = owner(asked, &wanted);
     let outlines = outlines(asked, owner).await?;
-    let rows: Vec<Value> = outlines.iter().map(|outline| shown(owner, outline)).collect();
+    let rows: Vec<Value> = outlines
+        .iter()
+        .map(|outline| shown(owner, outline))
+        .collect();
     Ok(json!({ "conversations": rows }))
 }
 
@@ -133,7 +142,10 @@ async fn some(asked: &Asked<'_>) -> Given {
     let owner = owner(asked, &wanted);
     let ids = wanted.conversation_ids.as_deref().unwrap_or_default();
     let outlines = named(asked, owner, ids).await?;
-    let rows: Vec<Value> = outlines.iter().map(|outline| shown(owner, outline)).collect();
+    let rows: Vec<Value> = outlines
+        .iter()
+        .map(|outline| shown(owner, outline))
+        .collect();
     Ok(json!({ "conversations": rows }))
 }
 
@@ -148,7 +160,10 @@ pub(super) async fn named(
         return Err(Error::at(Kind::InvalidField, "conversationIDs", what));
     }
     let named: Vec<Named<'_>> = ids.iter().filter_map(|id| peer_of(owner, id)).collect();
-    asked.service.outlines_of(&asked.principal, owner, &named).await
+    asked
+        .service
+        .outlines_of(&asked.principal, owner, &named)
+        .await
 }
 
 async fn ids(asked: &Asked<'_>) -> Given {
@@ -157,7 +172,10 @@ async fn ids(asked: &Asked<'_>) -> Given {
     // First the version: a change that comes in between is read again.
     let version = version(asked, owner)?;
     let outlines = outlines(asked, owner).await?;
-    let ids: Vec<String> = outlines.iter().map(|outline| names::of(owner, &outline.place)).collect();
+    let ids: Vec<String> = outlines
+        .iter()
+        .map(|outline| names::of(owner, &outline.place))
+        .collect();
     Ok(json!({
         "version": version, "versionID": version_id(asked), "equal": false, "conversationIDs": ids,
     }))
@@ -168,7 +186,9 @@ async fn chosen(asked: &Asked<'_>, which: fn(&Outline) -> bool) -> Given {
     let owner = owner(asked, &wanted);
     let outlines = outlines(asked, owner).await?;
     let found = outlines.iter().filter(|outline| which(outline));
-    let ids: Vec<String> = found.map(|outline| names::of(owner, &outline.place)).collect();
+    let ids: Vec<String> = found
+        .map(|outline| names::of(owner, &outline.place))
+        .collect();
     Ok(json!({ "conversationIDs": ids }))
 }
 

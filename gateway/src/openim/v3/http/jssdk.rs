@@ -17,9 +17,8 @@ const MOST: usize = 500;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Given {
     let body = asked.call.body;
-    let malformed = |error: crate::openim::v3::proto::Malformed| {
-        Error::new(Kind::Malformed, error.to_string())
-    };
+    let malformed =
+        |error: crate::openim::v3::proto::Malformed| Error::new(Kind::Malformed, error.to_string());
     let (owner, outlines) = match asked.call.path {
         "/jssdk/get_active_conversations" => {
             let wanted = GetActiveConversationsReq::decode(body).map_err(malformed)?;
@@ -42,15 +41,27 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
     let mut answer = ConversationsResp::default();
     for outline in &outlines {
         answer.unread_count += translate::number(outline.unread);
-        answer.conversations.push(row(asked, &owner, outline).await?);
+        answer
+            .conversations
+            .push(row(asked, &owner, outline).await?);
     }
     let text = STANDARD.encode(answer.to_vec());
     // Later clients ask for JSON by their content type; none of them is known yet.
-    Ok(Value::String(text)).map(|data| if answer.conversations.is_empty() { json!("") } else { data })
+    Ok(Value::String(text)).map(|data| {
+        if answer.conversations.is_empty() {
+            json!("")
+        } else {
+            data
+        }
+    })
 }
 
 fn own(asked: &Asked<'_>, named: String) -> String {
-    if named.is_empty() { asked.principal.user.clone() } else { named }
+    if named.is_empty() {
+        asked.principal.user.clone()
+    } else {
+        named
+    }
 }
 
 async fn row(asked: &Asked<'_>, owner: &str, outline: &Outline) -> Result<ConversationMsg, Error> {
@@ -59,11 +70,16 @@ async fn row(asked: &Asked<'_>, owner: &str, outline: &Outline) -> Result<Conver
         peer: &outline.place.peer,
     };
     let last = vec![outline.head.0];
-    let last = asked.service.messages_at(&asked.principal, owner, named, last).await?;
+    let last = asked
+        .service
+        .messages_at(&asked.principal, owner, named, last)
+        .await?;
     let head = translate::number(outline.head.0);
     Ok(ConversationMsg {
         conversation: Some(conversations::row(owner, outline)),
-        last_msg: last.first().map(|view| translate::message(owner, &outline.place, view)),
+        last_msg: last
+            .first()
+            .map(|view| translate::message(owner, &outline.place, view)),
         user: users::info(asked.service, &asked.principal, &outline.place.peer).await?,
         max_seq: head,
         read_seq: head - translate::number(outline.unread),

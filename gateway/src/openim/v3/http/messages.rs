@@ -33,7 +33,11 @@ struct Wanted {
 
 impl Wanted {
     fn user<'a>(&'a self, asked: &'a Asked<'_>) -> &'a str {
-        if self.user_id.is_empty() { &asked.principal.user } else { &self.user_id }
+        if self.user_id.is_empty() {
+            &asked.principal.user
+        } else {
+            &self.user_id
+        }
     }
 
     fn named(&self, user: &str) -> Result<Named<'_>, Error> {
@@ -120,12 +124,21 @@ async fn recall(asked: &Asked<'_>) -> Given {
     let named = wanted.named(user)?;
     let (service, principal) = (asked.service, &asked.principal);
     let seqs = vec![wanted.seq];
-    let mut found = service.messages_at(principal, user, named, seqs.clone()).await?;
+    let mut found = service
+        .messages_at(principal, user, named, seqs.clone())
+        .await?;
     if found.is_empty() && named.kind == 2 && principal.is_business() {
-        let from_account = Named { kind: 2, peer: user };
-        found = service.messages_at(principal, named.peer, from_account, seqs).await?;
+        let from_account = Named {
+            kind: 2,
+            peer: user,
+        };
+        found = service
+            .messages_at(principal, named.peer, from_account, seqs)
+            .await?;
     }
-    let message = found.first().ok_or_else(|| Error::of(Kind::UnknownMessage))?;
+    let message = found
+        .first()
+        .ok_or_else(|| Error::of(Kind::UnknownMessage))?;
     if message.withdrawn.is_some() {
         return Err(Error::of(Kind::MessageRecalled));
     }
@@ -175,7 +188,13 @@ async fn clear_each(asked: &Asked<'_>, user: &str, outlines: &[Outline]) -> Give
         };
         asked
             .service
-            .clear_conversation(&asked.principal, Surface::OpenImV3, user, named, outline.head)
+            .clear_conversation(
+                &asked.principal,
+                Surface::OpenImV3,
+                user,
+                named,
+                outline.head,
+            )
             .await?;
     }
     Ok(json!({}))

@@ -91,12 +91,7 @@ pub fn refuse(error: &Error) -> Answered {
     respond(Err(error.clone()), Route::Other, "")
 }
 
-async fn given(
-    service: &Service,
-    online: &Online,
-    call: &Call<'_>,
-    operation_id: &str,
-) -> Given {
+async fn given(service: &Service, online: &Online, call: &Call<'_>, operation_id: &str) -> Given {
     if operation_id.is_empty() {
         let what = "the header operationID is empty";
         return Err(Error::at(Kind::InvalidField, "operationID", what));
@@ -107,7 +102,9 @@ async fn given(
         "/auth/parse_token" => return accounts::parse_token(service, call),
         _ => {}
     }
-    let principal = call.header(&TOKEN).and_then(|token| service.authenticate(token))?;
+    let principal = call
+        .header(&TOKEN)
+        .and_then(|token| service.authenticate(token))?;
     let asked = Asked {
         service,
         online,
@@ -132,7 +129,10 @@ fn no_route() -> Given {
 
 /// The server does not do this yet.
 fn not_offered(path: &str) -> Given {
-    Err(Error::new(Kind::NotOffered, format!("{path} is not offered yet")))
+    Err(Error::new(
+        Kind::NotOffered,
+        format!("{path} is not offered yet"),
+    ))
 }
 
 fn respond(given: Given, route: Route, operation_id: &str) -> Answered {
@@ -143,7 +143,8 @@ fn respond(given: Given, route: Route, operation_id: &str) -> Answered {
         }
         Err(error) => {
             let row = error.row();
-            let envelope = json!({ "errCode": row.v3, "errMsg": row.title, "errDlt": error.detail });
+            let envelope =
+                json!({ "errCode": row.v3, "errMsg": row.title, "errDlt": error.detail });
             (envelope, Some(error.kind))
         }
     };

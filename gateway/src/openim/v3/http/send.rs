@@ -106,9 +106,19 @@ fn ready(asked: &Asked<'_>) -> Result<Ready, Error> {
             return Err(Error::at(Kind::NoReceiver, "groupID", "groupID is empty"));
         }
         (_, 2 | 3) => {
-            return Err(Error::at(Kind::UnknownGroup, "groupID", "there are no groups yet"));
+            return Err(Error::at(
+                Kind::UnknownGroup,
+                "groupID",
+                "there are no groups yet",
+            ));
         }
-        _ => return Err(Error::at(Kind::SessionType, "sessionType", "there is no such sessionType")),
+        _ => {
+            return Err(Error::at(
+                Kind::SessionType,
+                "sessionType",
+                "there is no such sessionType",
+            ));
+        }
     };
     Ok(Ready {
         wanted,
@@ -164,7 +174,10 @@ fn outgoing<'a>(
             ios_push_sound: push.sound.clone(),
             ios_badge_count: push.badge,
         }),
-        created: u64::try_from(wanted.send_time).ok().filter(|time| *time > 0).map(Time),
+        created: u64::try_from(wanted.send_time)
+            .ok()
+            .filter(|time| *time > 0)
+            .map(Time),
         address: asked.call.peer.ip().to_string(),
         terms: AskedTerms::default(),
     }
@@ -197,10 +210,14 @@ async fn one_checked(asked: &Asked<'_>) -> Given {
 
 /// Notes for `/msg/check_msg_is_send_success` what became of a send, where that is known.
 fn note(asked: &Asked<'_>, done: &Given) {
-    let known = !done.as_ref().is_err_and(|error| error.kind == Kind::OutcomeUnknown);
+    let known = !done
+        .as_ref()
+        .is_err_and(|error| error.kind == Kind::OutcomeUnknown);
     if known {
         let succeeded = done.is_ok();
-        asked.service.note_operation(&asked.principal, asked.operation_id, succeeded);
+        asked
+            .service
+            .note_operation(&asked.principal, asked.operation_id, succeeded);
     }
 }
 
@@ -212,7 +229,9 @@ pub(super) async fn many(asked: &Asked<'_>) -> Given {
     if ready.wanted.is_send_all {
         let outgoing = outgoing(asked, &ready, "", &key);
         let to = TaskTo::Registered;
-        service.post(principal, Surface::OpenImV3, outgoing, to).await?;
+        service
+            .post(principal, Surface::OpenImV3, outgoing, to)
+            .await?;
         return Ok(json!({ "results": [], "failedUserIDs": [] }));
     }
     let (good, mut failed) = receivers(&ready.wanted.recv_ids)?;
@@ -220,7 +239,9 @@ pub(super) async fn many(asked: &Asked<'_>) -> Given {
     for part in good.chunks(MAX_LISTED) {
         let to = TaskTo::Users(part.to_vec());
         let outgoing = outgoing(asked, &ready, "", &key);
-        let taken = service.post(principal, Surface::OpenImV3, outgoing, to).await?;
+        let taken = service
+            .post(principal, Surface::OpenImV3, outgoing, to)
+            .await?;
         for receiver in taken.receivers.unwrap_or_default() {
             match receiver.result {
                 Ok(sent) => results.push(json!({
@@ -274,10 +295,17 @@ struct BusinessAsked {
 pub(super) fn business(asked: &Asked<'_>) -> Given {
     asked.business()?;
     let wanted: BusinessAsked = asked.body()?;
-    match (wanted.recv_user_id.is_empty(), wanted.recv_group_id.is_empty()) {
+    match (
+        wanted.recv_user_id.is_empty(),
+        wanted.recv_group_id.is_empty(),
+    ) {
         (false, true) => {}
         (true, false) => {
-            return Err(Error::at(Kind::UnknownGroup, "recvGroupID", "there are no groups yet"));
+            return Err(Error::at(
+                Kind::UnknownGroup,
+                "recvGroupID",
+                "there are no groups yet",
+            ));
         }
         _ => {
             let what = "either recvUserID or recvGroupID must be given";
@@ -287,8 +315,12 @@ pub(super) fn business(asked: &Asked<'_>) -> Given {
     if wanted.send_msg || wanted.reliability_level.unwrap_or(1) != 1 {
         return not_offered("a business notification that is kept");
     }
-    for (name, id) in [("sendUserID", &wanted.send_user_id), ("recvUserID", &wanted.recv_user_id)] {
-        check_id(id).map_err(|error| Error::at(Kind::InvalidId, name, format!("{name} {error}")))?;
+    for (name, id) in [
+        ("sendUserID", &wanted.send_user_id),
+        ("recvUserID", &wanted.recv_user_id),
+    ] {
+        check_id(id)
+            .map_err(|error| Error::at(Kind::InvalidId, name, format!("{name} {error}")))?;
     }
     let limit = asked.service.limits().content_bytes;
     if (wanted.key.len() + wanted.data.len()) as u64 > limit {
@@ -296,7 +328,14 @@ pub(super) fn business(asked: &Asked<'_>) -> Given {
     }
     let id = hex::encode(random::bytes::<16>()?);
     let now = now_seconds().saturating_mul(1_000);
-    let message = translate::business(&wanted.send_user_id, &wanted.recv_user_id, &id, now, &wanted.key, &wanted.data);
+    let message = translate::business(
+        &wanted.send_user_id,
+        &wanted.recv_user_id,
+        &id,
+        now,
+        &wanted.key,
+        &wanted.data,
+    );
     let told = Told {
         conversation: names::notifications(&wanted.send_user_id, &wanted.recv_user_id),
         message,

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::fmt::{self, Formatter};
 
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use waybill_core::record::Surface;
 
 use super::{Asked, Given, no_route, not_offered};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
-use crate::openim::v3::{names, platform};
 use crate::openim::v3::proto::UserInfo;
+use crate::openim::v3::{names, platform};
 use crate::random;
 use crate::service::{Named, Registration, Service};
 
@@ -73,7 +73,11 @@ impl UserAsked {
         if let Some(level) = self.level.filter(|level| *level > ORDINARY) {
             rest.insert(LEVEL.to_owned(), level.into());
         }
-        if rest.is_empty() { String::new() } else { Value::Object(rest).to_string() }
+        if rest.is_empty() {
+            String::new()
+        } else {
+            Value::Object(rest).to_string()
+        }
     }
 
     async fn register(&self, asked: &Asked<'_>) -> Result<(), Error> {
@@ -85,7 +89,10 @@ impl UserAsked {
             rest: &self.rest(),
         };
         let by = asked.principal.number;
-        asked.service.register(by, Surface::OpenImV3, registration).await
+        asked
+            .service
+            .register(by, Surface::OpenImV3, registration)
+            .await
     }
 }
 
@@ -124,7 +131,10 @@ async fn add_account(asked: &Asked<'_>) -> Given {
     wanted.level = Some(level);
     if wanted.user_id.is_empty() {
         // Digits first: so it sorts before users, as some clients expect of such accounts.
-        wanted.user_id = format!("0{}", u64::from_be_bytes(random::bytes()?) % 1_000_000_000_000);
+        wanted.user_id = format!(
+            "0{}",
+            u64::from_be_bytes(random::bytes()?) % 1_000_000_000_000
+        );
     }
     wanted.register(asked).await?;
     Ok(json!({
@@ -146,7 +156,11 @@ fn count(count: usize) -> Result<(), Error> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct UserIds {
-    #[serde(rename = "userIDs", alias = "checkUserIDs", deserialize_with = "distinct")]
+    #[serde(
+        rename = "userIDs",
+        alias = "checkUserIDs",
+        deserialize_with = "distinct"
+    )]
     user_ids: Vec<String>,
 }
 
@@ -202,7 +216,8 @@ async fn found(
     for user in users {
         found.extend(registered(service, user)?);
     }
-    let nameless = |info: &&mut UserInfo| info.nickname.is_empty() && info.user_id != principal.user;
+    let nameless =
+        |info: &&mut UserInfo| info.nickname.is_empty() && info.user_id != principal.user;
     let accounts: Vec<String> = found
         .iter_mut()
         .filter(nameless)
@@ -213,7 +228,11 @@ async fn found(
         let titles = service.session_titles(principal, &accounts).await?;
         for (info, (title, face_url)) in found.iter_mut().filter(nameless).zip(titles) {
             // A session without a name would not be told from others.
-            info.nickname = if title.is_empty() { info.user_id.clone() } else { title };
+            info.nickname = if title.is_empty() {
+                info.user_id.clone()
+            } else {
+                title
+            };
             if info.face_url.is_empty() {
                 info.face_url = face_url;
             }
@@ -239,7 +258,11 @@ fn registered(service: &Service, user: &str) -> Result<Option<UserInfo>, Error> 
         user_id: user.to_owned(),
         nickname: profile.nickname,
         face_url: profile.face_url,
-        ex: rest.get("ex").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        ex: rest
+            .get("ex")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         app_manger_level: match rest.get(LEVEL).and_then(Value::as_i64) {
             Some(level) => i32::try_from(level).unwrap_or(NOTIFIER),
             None if manager => NOTIFIER,

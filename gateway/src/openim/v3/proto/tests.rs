@@ -62,7 +62,12 @@ fn what_is_wrong_is_named() {
         (&[0x08, 1], Malformed::Form),
         (&[0x0b], Malformed::Form),
         (&[0x00, 1], Malformed::Number),
-        (&[0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], Malformed::Number),
+        (
+            &[
+                0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,
+            ],
+            Malformed::Number,
+        ),
     ];
     for (bytes, expected) in cases {
         assert_eq!(GetMaxSeqReq::decode(bytes), Err(expected), "{bytes:?}");

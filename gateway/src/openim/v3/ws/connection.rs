@@ -141,7 +141,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Err(end) => end,
         };
         let parts = &self.parts;
-        parts.left.note(&parts.principal.user, &parts.device, self.cursor);
+        parts
+            .left
+            .note(&parts.principal.user, &parts.device, self.cursor);
         let close = match end {
             End::Gone => None,
             End::Broken(reason) => {
@@ -150,13 +152,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             End::Asked(CloseReason::Stopping) => Some((CloseCode::Away, "the server stops")),
             End::Asked(_) => {
-                let kick = Reply { identifier: KICK, ..Reply::default() };
+                let kick = Reply {
+                    identifier: KICK,
+                    ..Reply::default()
+                };
                 let _ = self.reply(&kick).await;
                 Some((CloseCode::Normal, "logged in elsewhere, or logged out"))
             }
         };
         if let Some((code, reason)) = close {
-            let frame = CloseFrame { code, reason: reason.into() };
+            let frame = CloseFrame {
+                code,
+                reason: reason.into(),
+            };
             let _ = timeout(Duration::from_secs(1), self.socket.close(Some(frame))).await;
         }
     }
@@ -173,7 +181,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let parts = &self.parts;
         let seen = parts
             .service
-            .acknowledge(&parts.principal, Surface::OpenImV3, "", &parts.device, Seq(0))
+            .acknowledge(
+                &parts.principal,
+                Surface::OpenImV3,
+                "",
+                &parts.device,
+                Seq(0),
+            )
             .await;
         if let Err(error) = seen {
             debug!(%error, "a device was not taken note of");
@@ -256,7 +270,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         let answered = asker.answer(request).await;
         let answered = answered.ok_or(End::Broken("a request that there is not"))?;
-        let synced = matches!(request.identifier, requests::NEWEST_SEQ | requests::READ_AND_MAX);
+        let synced = matches!(
+            request.identifier,
+            requests::NEWEST_SEQ | requests::READ_AND_MAX
+        );
         if synced && answered.is_ok() {
             self.show = None;
             self.tell(head);
@@ -284,7 +301,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn push(&mut self) -> Result<(), End> {
         loop {
             let parts = &self.parts;
-            let pulled = parts.service.pull(&parts.principal, "", self.cursor, PAGE).await;
+            let pulled = parts
+                .service
+                .pull(&parts.principal, "", self.cursor, PAGE)
+                .await;
             let page = match pulled {
                 Ok(Pulled::Page(page)) => page,
                 // The log was trimmed, or is another one: the client learns where it is when it syncs.
@@ -294,11 +314,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let Some(last) = page.entries.last().map(|entry| entry.seq) else {
                 return Ok(());
             };
-            let label = TransportLabel { transport: "openim" };
+            let label = TransportLabel {
+                transport: "openim",
+            };
             let metrics = parts.service.metrics();
-            metrics.entries_pulled.get_or_create(&label).inc_by(page.entries.len() as u64);
+            metrics
+                .entries_pulled
+                .get_or_create(&label)
+                .inc_by(page.entries.len() as u64);
             let mut control = self.control;
-            let made = pushes::of_entries(&parts.service, &parts.principal, &page.entries, &mut control);
+            let made = pushes::of_entries(
+                &parts.service,
+                &parts.principal,
+                &page.entries,
+                &mut control,
+            );
             let made = made.await.map_err(|error| failed(&error))?;
             for push in made {
                 self.push_one(push).await?;

@@ -81,9 +81,7 @@ impl Codec {
     #[must_use]
     pub fn read(self, bytes: &[u8]) -> Option<Request> {
         match self {
-            Self::Gob { gzip: true } => {
-                Self::read_gob(&gzip::unpack(bytes, gzip::MAX_UNPACKED)?)
-            }
+            Self::Gob { gzip: true } => Self::read_gob(&gzip::unpack(bytes, gzip::MAX_UNPACKED)?),
             Self::Gob { gzip: false } => Self::read_gob(bytes),
             Self::Json => {
                 let request: JsonRequest<'_> = serde_json::from_slice(bytes).ok()?;
@@ -162,7 +160,12 @@ mod tests {
         assert_eq!(request.identifier, 1001);
         assert_eq!(request.send_id, "u1");
         assert_eq!(request.data, [0x0a, 2, b'u', b'1']);
-        for bad in [&b""[..], b"{}", b"[1]", b"{\"reqIdentifier\":1,\"data\":\"*\"}"] {
+        for bad in [
+            &b""[..],
+            b"{}",
+            b"[1]",
+            b"{\"reqIdentifier\":1,\"data\":\"*\"}",
+        ] {
             assert_eq!(Codec::Json.read(bad), None);
         }
         let reply = Codec::Json.write(&Reply {

@@ -52,7 +52,11 @@ struct Packed {
 }
 
 fn wrong(name: &'static str) -> Error {
-    Error::at(Kind::InvalidField, name, format!("{name} is missing or wrong"))
+    Error::at(
+        Kind::InvalidField,
+        name,
+        format!("{name} is missing or wrong"),
+    )
 }
 
 impl Hello {
@@ -209,7 +213,9 @@ mod tests {
         ];
         let query = |skip: &str, more: &str| {
             let pairs = good.iter().filter(|(name, _)| *name != skip);
-            let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = pairs
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!("{}{more}", pairs.join("&"))
         };
         let pointer = |query: &str| Hello::read(query, "").unwrap_err().1.pointer.unwrap();

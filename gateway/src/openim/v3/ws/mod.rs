@@ -50,7 +50,6 @@ use crate::service::{Service, Which};
 use crate::shutdown::Stopping;
 use crate::telemetry::metrics::TransportLabel;
 
-
 /// The longest frame of a client.
 const CLIENT_FRAME: usize = 51_200;
 
@@ -135,8 +134,15 @@ impl Gateway {
         }
         let this = self.clone();
         tokio::spawn(async move {
-            let label = TransportLabel { transport: "openim" };
-            let open = this.service.metrics().connections.get_or_create(&label).clone();
+            let label = TransportLabel {
+                transport: "openim",
+            };
+            let open = this
+                .service
+                .metrics()
+                .connections
+                .get_or_create(&label)
+                .clone();
             open.inc();
             let alive = this.alive.clone();
             this.secure(stream, peer).await;
@@ -196,7 +202,10 @@ impl Gateway {
         peer: SocketAddr,
     ) -> (Response<Full<Bytes>>, Option<Upgrade>) {
         let header = |name: &str| {
-            let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+            let value = request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
         let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
@@ -204,7 +213,9 @@ impl Gateway {
         let (Some(key), true) = (key, wants && header("sec-websocket-version") == "13") else {
             let mut answer = Response::new(Full::from("this is a WebSocket address\n"));
             *answer.status_mut() = StatusCode::UPGRADE_REQUIRED;
-            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            answer
+                .headers_mut()
+                .insert(UPGRADE, HeaderValue::from_static("websocket"));
             return (answer, None);
         };
         let query = request.uri().query().unwrap_or_default();
@@ -277,7 +288,10 @@ impl Gateway {
         for token in others {
             let which = Which::One(token);
             let user = &principal.user;
-            let revoked = self.service.revoke(principal, Surface::OpenImV3, user, which).await;
+            let revoked = self
+                .service
+                .revoke(principal, Surface::OpenImV3, user, which)
+                .await;
             if let Err(error) = revoked {
                 debug!(%error, "an earlier login keeps its token");
             }
@@ -285,7 +299,11 @@ impl Gateway {
     }
 
     async fn serve(&self, upgrade: Upgrade, peer: SocketAddr) {
-        let Upgrade { socket, hello, admitted } = upgrade;
+        let Upgrade {
+            socket,
+            hello,
+            admitted,
+        } = upgrade;
         let socket = match socket.await {
             Ok(socket) => over(socket).await,
             Err(error) => return debug!(%peer, %error, "no upgrade"),
@@ -378,7 +396,9 @@ fn refusal(error: &Error) -> Response<Full<Bytes>> {
 fn wait() -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("60"));
     answer
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use waybill_core::fact::Withdrawal;
 use waybill_core::id::{ControlSeq, ConversationSeq};
 
 use crate::auth::Principal;
@@ -58,7 +59,13 @@ impl Push {
     #[must_use]
     pub fn number(&self) -> i64 {
         let last = self.messages.last();
-        last.map_or(0, |last| if last.seq > 0 { last.seq } else { last.send_time })
+        last.map_or(0, |last| {
+            if last.seq > 0 {
+                last.seq
+            } else {
+                last.send_time
+            }
+        })
     }
 
     /// Its message on the wire.
@@ -153,11 +160,17 @@ pub async fn of_note(
         let found = service.outlines_of(principal, "", &[named]).await?;
         aside.head = found.first().map_or(0, |outline| outline.head.0);
     }
-    Ok(translate::control(&principal.user, number, view, note, &aside))
+    Ok(translate::control(
+        &principal.user,
+        number,
+        view,
+        note,
+        &aside,
+    ))
 }
 
-/// What is unread in the notification sessions of which entries take messages away: the client counts what comes and not what
-/// goes, but believes the server. Of single chats it would not look at it.
+/// What is unread in the notification sessions in which messages were recalled: the client goes on counting those, but believes
+/// the server. What is deleted it counts itself, and of single chats it would not look at it.
 ///
 /// # Errors
 /// When the conversations cannot be read.
@@ -166,11 +179,21 @@ pub async fn unread(
     principal: &Principal,
     views: &[View],
 ) -> Result<Vec<Push>, Error> {
-    let gone = views.iter().filter(|view| matches!(view.kind, 4 | 5) && view.place.kind == 2);
+    let recalled = |view: &&View| match &view.told {
+        Entry::Note(note) => note.withdrawn == Some(Withdrawal::Recalled),
+        Entry::Message(_) => false,
+    };
+    let gone = views
+        .iter()
+        .filter(|view| view.place.kind == 2)
+        .filter(recalled);
     let mut accounts: Vec<&str> = gone.map(|view| view.place.peer.as_str()).collect();
     accounts.sort_unstable();
     accounts.dedup();
-    let named: Vec<Named<'_>> = accounts.iter().map(|peer| Named { kind: 2, peer }).collect();
+    let named: Vec<Named<'_>> = accounts
+        .iter()
+        .map(|peer| Named { kind: 2, peer })
+        .collect();
     if named.is_empty() {
         return Ok(Vec::new());
     }
@@ -199,13 +222,20 @@ pub async fn newest(
     control: ControlSeq,
 ) -> Result<Vec<Push>, Error> {
     let mut pushes = Vec::new();
-    for outline in service.outlines(principal, "").await?.into_iter().take(most) {
+    for outline in service
+        .outlines(principal, "")
+        .await?
+        .into_iter()
+        .take(most)
+    {
         let named = Named {
             kind: outline.place.kind,
             peer: &outline.place.peer,
         };
         let ConversationSeq(head) = outline.head;
-        let found = service.messages_at(principal, "", named, vec![head]).await?;
+        let found = service
+            .messages_at(principal, "", named, vec![head])
+            .await?;
         let message = match found.first() {
             Some(view) => translate::message(&principal.user, &outline.place, view),
             None => translate::placeholder(head),

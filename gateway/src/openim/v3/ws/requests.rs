@@ -17,8 +17,8 @@ use crate::openim::v3::names::{self, Name};
 use crate::openim::v3::proto::{
     GetHasReadAndMaxSeqReq, GetHasReadAndMaxSeqResp, GetLastMessageReq, GetLastMessageResp,
     GetMaxSeqReq, GetMaxSeqResp, GetSeqMessageReq, Message, MsgData, Packed, PullMessageBySeqsReq,
-    PullMessagesResp, PullMsgs, SendMsgResp, SeqRange, Seqs, SubUserOnlineStatus,
-    UserOnlineStatus, UserOnlineStatusResp,
+    PullMessagesResp, PullMsgs, SendMsgResp, SeqRange, Seqs, SubUserOnlineStatus, UserOnlineStatus,
+    UserOnlineStatusResp,
 };
 use crate::openim::v3::{content, platform, translate};
 use crate::service::{AskedTerms, Named, Outgoing, Outline, Place, Service, Told};
@@ -104,7 +104,12 @@ impl Asker<'_> {
         let outlines = self.service.outlines(self.principal, "").await?;
         let mut max_seqs: BTreeMap<String, i64> = outlines
             .iter()
-            .map(|outline| (names::of(own, &outline.place), translate::number(outline.head.0)))
+            .map(|outline| {
+                (
+                    names::of(own, &outline.place),
+                    translate::number(outline.head.0),
+                )
+            })
             .filter(|(_, head)| *head > 0)
             .collect();
         let ends = self.service.ends(self.principal, "")?;
@@ -128,7 +133,9 @@ impl Asker<'_> {
         for range in &asked.seq_ranges {
             if names::read(&self.principal.user, &range.conversation_id) == Some(Name::Own) {
                 let found = self.notifications(range, &mut room).await?;
-                answer.notification_msgs.insert(range.conversation_id.clone(), found);
+                answer
+                    .notification_msgs
+                    .insert(range.conversation_id.clone(), found);
             }
         }
         for range in &asked.seq_ranges {
@@ -138,7 +145,9 @@ impl Asker<'_> {
                 Some(Name::Chat(named)) => self.range(named, range, &mut room).await?,
                 None if range.conversation_id.starts_with("n_") => {
                     let none = PullMsgs::default();
-                    answer.notification_msgs.insert(range.conversation_id.clone(), none);
+                    answer
+                        .notification_msgs
+                        .insert(range.conversation_id.clone(), none);
                     continue;
                 }
                 None => PullMsgs::default(),
@@ -188,7 +197,10 @@ impl Asker<'_> {
         }
         let count = usize::try_from(end - first + 1).unwrap_or(usize::MAX);
         let after = ControlSeq(first - 1);
-        let found = self.service.control(self.principal, "", after, count).await?;
+        let found = self
+            .service
+            .control(self.principal, "", after, count)
+            .await?;
         let mut messages = Vec::with_capacity(found.len());
         for (number, view) in &found {
             if let Told::Note(note) = &view.told {
@@ -207,7 +219,10 @@ impl Asker<'_> {
     }
 
     async fn outline(&self, named: Named<'_>) -> Result<Option<Outline>, Error> {
-        let found = self.service.outlines_of(self.principal, "", &[named]).await?;
+        let found = self
+            .service
+            .outlines_of(self.principal, "", &[named])
+            .await?;
         Ok(found.into_iter().next())
     }
 
@@ -241,13 +256,20 @@ impl Asker<'_> {
         let mut room = FRAME_BYTES;
         for conversation in &asked.conversations {
             let id = &conversation.conversation_id;
-            let mut seqs: Vec<u64> = conversation.seqs.0.iter().map(|seq| unsigned(*seq)).collect();
+            let mut seqs: Vec<u64> = conversation
+                .seqs
+                .0
+                .iter()
+                .map(|seq| unsigned(*seq))
+                .collect();
             seqs.sort_unstable();
             seqs.dedup();
             seqs.retain(|seq| *seq > 0);
             seqs.truncate(usize::try_from(PULLED).unwrap_or(usize::MAX));
             let found = match names::read(&self.principal.user, id) {
-                Some(Name::Chat(named)) => self.listed(named, &seqs, asked.order, &mut room).await?,
+                Some(Name::Chat(named)) => {
+                    self.listed(named, &seqs, asked.order, &mut room).await?
+                }
                 _ => PullMsgs::default(),
             };
             if id.starts_with("n_") {
@@ -269,7 +291,11 @@ impl Asker<'_> {
         let Some(outline) = self.outline(named).await? else {
             return Ok(PullMsgs::default());
         };
-        let there: Vec<u64> = seqs.iter().copied().filter(|seq| *seq <= outline.head.0).collect();
+        let there: Vec<u64> = seqs
+            .iter()
+            .copied()
+            .filter(|seq| *seq <= outline.head.0)
+            .collect();
         let mut messages = self.messages(&outline.place, &there, true).await?;
         // What does not fit is asked for again.
         messages.reverse();
@@ -326,7 +352,9 @@ impl Asker<'_> {
         let own = &self.principal.user;
         let mut answer = GetLastMessageResp::default();
         for outline in self.chosen(&asked.conversation_ids).await? {
-            let messages = self.messages(&outline.place, &[outline.head.0], false).await?;
+            let messages = self
+                .messages(&outline.place, &[outline.head.0], false)
+                .await?;
             if let Some(message) = messages.into_iter().next() {
                 answer.msgs.insert(names::of(own, &outline.place), message);
             }
@@ -336,9 +364,8 @@ impl Asker<'_> {
 
     async fn send(&self, request: &Request) -> Result<Vec<u8>, Error> {
         let asked: MsgData = read(request)?;
-        let refused = |kind, pointer: &'static str, what: &'static str| {
-            Err(Error::at(kind, pointer, what))
-        };
+        let refused =
+            |kind, pointer: &'static str, what: &'static str| Err(Error::at(kind, pointer, what));
         if asked.send_id != self.principal.user {
             return refused(Kind::Forbidden, "sendID", "sendID is another user");
         }
@@ -346,9 +373,19 @@ impl Asker<'_> {
             names::SINGLE => {}
             2 | 3 => return refused(Kind::UnknownGroup, "groupID", "there are no groups yet"),
             names::NOTIFICATION => {
-                return refused(Kind::Forbidden, "sessionType", "notifications are sent over HTTP");
+                return refused(
+                    Kind::Forbidden,
+                    "sessionType",
+                    "notifications are sent over HTTP",
+                );
             }
-            _ => return refused(Kind::SessionType, "sessionType", "there is no such sessionType"),
+            _ => {
+                return refused(
+                    Kind::SessionType,
+                    "sessionType",
+                    "there is no such sessionType",
+                );
+            }
         }
         if !content::is_chat(asked.content_type.into()) {
             let what = "users cannot send messages of this contentType";
@@ -385,11 +422,16 @@ impl Asker<'_> {
                 ios_push_sound: push.ios_push_sound.clone(),
                 ios_badge_count: push.ios_badge_count,
             }),
-            created: u64::try_from(asked.create_time).ok().filter(|time| *time > 0).map(Time),
+            created: u64::try_from(asked.create_time)
+                .ok()
+                .filter(|time| *time > 0)
+                .map(Time),
             address: self.peer.ip().to_string(),
             terms: AskedTerms::default(),
         };
-        let prepared = self.service.prepare(self.principal, Surface::OpenImV3, outgoing)?;
+        let prepared = self
+            .service
+            .prepare(self.principal, Surface::OpenImV3, outgoing)?;
         let sent = self.service.send(prepared).await?;
         let answer = SendMsgResp {
             server_msg_id: sent.server_msg_id,
