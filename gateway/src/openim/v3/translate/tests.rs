@@ -140,7 +140,7 @@ fn what_is_no_message_becomes_a_notification() {
     );
     for kind in [2, 3, 4, 5, 6, 8] {
         let message = of(kind);
-        assert_eq!(message.options["isNotNotification"], false);
+        assert!(!message.options["isNotNotification"]);
         assert_eq!(message.client_msg_id, "control-9-5");
     }
 }

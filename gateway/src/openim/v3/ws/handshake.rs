@@ -60,17 +60,11 @@ fn wrong(name: &'static str) -> Error {
 }
 
 impl Hello {
-    /// Reads a query.
-    ///
-    /// # Errors
-    /// When a parameter is missing or wrong.
-    pub fn read(query: &str, header_compression: &str) -> Result<Self, (Self, Error)> {
+    /// Reads a query: what can be read of it, and what is missing or wrong.
+    pub fn read(query: &str, header_compression: &str) -> (Self, Result<(), Error>) {
         let mut hello = Self::default();
         let read = hello.take(query, header_compression);
-        match read {
-            Ok(()) => Ok(hello),
-            Err(error) => Err((hello, error)),
-        }
+        (hello, read)
     }
 
     fn take(&mut self, query: &str, header_compression: &str) -> Result<(), Error> {
@@ -182,23 +176,29 @@ fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn good(query: &str, header: &str) -> Hello {
+        let (hello, read) = Hello::read(query, header);
+        read.unwrap();
+        hello
+    }
+
     #[test]
     fn the_queries_of_the_clients_are_read() {
         let web = "compression=gzip&isBackground=false&isMsgResp=true&operationID=1&platformID=5&sendID=u%201&token=a.b";
-        let hello = Hello::read(web, "").unwrap();
+        let hello = good(web, "");
         assert_eq!(hello.send_id, "u 1");
         assert_eq!(hello.codec, Some(Codec::Gob { gzip: true }));
         assert!(hello.wants_answer && !hello.background);
         let js = "sendID=u1&token=t&platformID=5&operationID=o&isBackground=false&isMsgResp=true&sdkType=js";
-        assert_eq!(Hello::read(js, "").unwrap().codec, Some(Codec::Json));
+        assert_eq!(good(js, "").codec, Some(Codec::Json));
         let python = "sendID=u1&token=t&platformID=7&operationID=o&isBackground=false&sdkVersion=x";
-        let hello = Hello::read(python, "gzip").unwrap();
+        let hello = good(python, "gzip");
         assert!(!hello.wants_answer);
         assert_eq!(hello.codec, Some(Codec::Gob { gzip: true }));
         let packed = URL_SAFE_NO_PAD.encode(
             r#"{"token":"t","userID":"u","platformID":1,"operationID":"o","sdkType":"js","sendResponse":true}"#,
         );
-        let hello = Hello::read(&format!("v={packed}"), "").unwrap();
+        let hello = good(&format!("v={packed}"), "");
         assert_eq!((hello.send_id.as_str(), hello.platform), ("u", 1));
         assert!(hello.wants_answer);
     }
@@ -218,7 +218,7 @@ mod tests {
                 .collect();
             format!("{}{more}", pairs.join("&"))
         };
-        let pointer = |query: &str| Hello::read(query, "").unwrap_err().1.pointer.unwrap();
+        let pointer = |query: &str| Hello::read(query, "").1.unwrap_err().pointer.unwrap();
         for (name, _) in good {
             assert_eq!(pointer(&query(name, "")), name);
         }

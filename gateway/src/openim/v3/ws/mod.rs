@@ -219,10 +219,8 @@ impl Gateway {
             return (answer, None);
         };
         let query = request.uri().query().unwrap_or_default();
-        let (hello, admitted) = match Hello::read(query, &header("compression")) {
-            Ok(hello) => self.admit(hello, peer),
-            Err((hello, error)) => (hello, Err(error)),
-        };
+        let (hello, read) = Hello::read(query, &header("compression"));
+        let admitted = read.and_then(|()| self.admit(&hello, peer));
         match admitted {
             Err(error) if error.kind == Kind::Busy => return (wait(), None),
             Err(error) if !hello.wants_answer => return (refusal(&error), None),
@@ -237,14 +235,14 @@ impl Gateway {
     }
 
     /// Whether somebody may connect.
-    fn admit(&self, hello: Hello, peer: SocketAddr) -> (Hello, Result<Admitted, Error>) {
+    fn admit(&self, hello: &Hello, peer: SocketAddr) -> Result<Admitted, Error> {
         let now = Instant::now();
         if !self.attempts.may_try(peer.ip(), &hello.send_id, now) {
-            return (hello, Err(Error::of(Kind::Busy)));
+            return Err(Error::of(Kind::Busy));
         }
         let admitted = hello.authenticate(&self.service).and_then(|principal| {
-            let others = self.others(&principal, &hello);
-            let live = self.join(&principal, &hello)?;
+            let others = self.others(&principal, hello);
+            let live = self.join(&principal, hello)?;
             Ok(Admitted {
                 principal,
                 live,
@@ -254,7 +252,7 @@ impl Gateway {
         if admitted.is_err() {
             self.attempts.refused(peer.ip(), &hello.send_id, now);
         }
-        (hello, admitted)
+        admitted
     }
 
     /// Takes a connection in. One of the same platform ends: it was logged in elsewhere, or is the same client's old one.
