@@ -32,16 +32,18 @@ impl App {
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
         let (head, incoming) = request.into_parts();
-        let native = head.uri.path().starts_with("/v1/");
+        let path = head.uri.path();
+        let native = path.starts_with("/v1/");
+        let dialect = Dialect::of(path, &head.headers);
         let limits = self.service.limits();
         let patience = Duration::from_secs(limits.body_seconds);
         let read = match head.method {
             // Whatever a body says there is not asked for.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
             _ => {
-                let most = match Dialect::of(&head.headers) {
-                    Dialect::V2 => limits.http_body_bytes,
-                    Dialect::V3 => v3::body_bytes(head.uri.path(), limits.http_body_bytes),
+                let most = match dialect {
+                    Dialect::V3 if !native => v3::body_bytes(path, limits.http_body_bytes),
+                    _ => limits.http_body_bytes,
                 };
                 body::read(&head.headers, incoming, most, patience).await
             }
@@ -50,7 +52,7 @@ impl App {
             Ok(bytes) => bytes,
             Err(error) if native => return v1::refuse(&error),
             Err(error) => {
-                return match Dialect::of(&head.headers) {
+                return match dialect {
                     Dialect::V2 => v2::refuse(&error),
                     Dialect::V3 => v3::refuse(&error),
                 };
@@ -58,7 +60,7 @@ impl App {
         };
         let call = Call {
             method: &head.method,
-            path: head.uri.path(),
+            path,
             query: head.uri.query(),
             headers: &head.headers,
             body: &bytes,
@@ -67,7 +69,7 @@ impl App {
         if native {
             v1::answer(&self.service, &call).await
         } else {
-            match Dialect::of(&head.headers) {
+            match dialect {
                 Dialect::V2 => v2::answer(&self.service, &call).await,
                 Dialect::V3 => v3::answer(&self.service, &self.online, &call).await,
             }

@@ -8,6 +8,7 @@ mod handshake;
 mod left;
 mod pushes;
 mod requests;
+mod send;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
