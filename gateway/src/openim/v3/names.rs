@@ -1,5 +1,6 @@
 //! The names that OpenIM gives to conversations: a prefix and the two parties, sorted. An id may hold `_`, so a name is read only
-//! by somebody who is one of the parties.
+//! by somebody who is one of the parties. Even so `a_b_a` has one name for the chats with `a_b` and with `b_a`: there its clients
+//! cannot tell them apart either.
 
 use crate::service::{Named, Place};
 
@@ -71,7 +72,7 @@ pub fn read<'a>(own_id: &str, name: &'a str) -> Option<Name<'a>> {
     let second = parties
         .strip_suffix(own_id)
         .and_then(|rest| rest.strip_suffix('_'));
-    // Only a sorted pair is a name, so that no two peers fit one.
+    // Only a sorted pair is a name.
     let fits = |peer: &&str| sorted(prefix, own_id, peer) == name;
     let peer = first.filter(fits).or(second.filter(fits))?;
     Some(Name::Chat(Named { kind, peer }))
@@ -107,7 +108,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_peer_fits_a_name(own in "[a_]{1,5}", peer in "[a_]{1,5}") {
+        fn a_name_is_read_as_somebody_who_has_it(own in "[ab_]{1,5}", peer in "[ab_]{1,5}") {
+            let named = |peer: &str| of(&own, &Place { kind: 1, peer: peer.to_owned() });
+            let name = named(&peer);
+            let Some(Name::Chat(found)) = read(&own, &name) else {
+                panic!("{name}");
+            };
+            prop_assert_eq!(named(found.peer), name);
+        }
+
+        #[test]
+        fn without_the_separator_in_ids_a_name_is_of_one_peer(
+            own in "[ab]{1,5}", peer in "[ab]{1,5}",
+        ) {
             let name = of(&own, &Place { kind: 1, peer: peer.clone() });
             prop_assert_eq!(read(&own, &name), chat(1, &peer));
             prop_assert_eq!(read(&peer, &name), chat(1, &own));

@@ -163,7 +163,7 @@ mod tests {
         for bad in [
             &b""[..],
             b"{}",
-            b"[1]",
+            b"[]",
             b"{\"reqIdentifier\":1,\"data\":\"*\"}",
         ] {
             assert_eq!(Codec::Json.read(bad), None);

@@ -15,8 +15,8 @@ use crate::service::Service;
 /// Longest query that is looked at, in bytes: a token and some short texts.
 const MAX_QUERY: usize = 8 * 1024;
 
-/// What the client says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the client says of itself. It holds a token, so it is never printed.
+#[derive(Default)]
 pub struct Hello {
     /// The user.
     pub send_id: String,

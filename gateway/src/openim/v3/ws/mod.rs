@@ -45,7 +45,7 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::http::admission::Admission;
 use crate::http::listener::Drained;
-use crate::openim::v3::Online;
+use crate::openim::v3::{Online, platform};
 use crate::registry::{Identity, Registration, Transport};
 use crate::service::{Service, Which};
 use crate::shutdown::Stopping;
@@ -261,7 +261,11 @@ impl Gateway {
         let live = self.service.registry().open(Identity {
             user: principal.user.clone(),
             device: device(hello.platform),
-            platform: principal.platform,
+            platform: match principal.platform {
+                // A token of no platform is used on this one.
+                0 => platform::native(hello.platform).unwrap_or(0),
+                own => own,
+            },
             transport: Transport::OpenIm,
             token: principal.token,
             business: principal.is_business(),
