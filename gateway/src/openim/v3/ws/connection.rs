@@ -46,6 +46,11 @@ const ASKS_WITHIN: Duration = Duration::from_millis(1_500);
 /// The same of one of which is not known whether it has missed anything: a new one may still be starting.
 const ASKS_AT_LAST: Duration = Duration::from_secs(6);
 
+/// Of a conversation that it sees a gap in, a client asks for so many messages and counts those alone as unread. One that may have
+/// missed more is sent away once it would sync again, and counts right when it is back.
+const COUNTED: u64 = 10;
+const SYNCS_AGAIN: Duration = Duration::from_secs(6);
+
 /// Conversations whose newest messages such a client is shown.
 const SHOWN: usize = 100;
 
@@ -76,6 +81,8 @@ enum End {
     Broken(&'static str),
     /// The server wants it to end.
     Asked(CloseReason),
+    /// The peer is to come again.
+    Again,
 }
 
 struct Connection<S> {
@@ -93,8 +100,12 @@ struct Connection<S> {
     reached: Seq,
     heard: Instant,
     ping: Instant,
+    /// Where the client was when it left; `None` when that is not known.
+    missed: Option<Seq>,
     /// When a client that has not synced is shown what is newest.
     show: Option<Instant>,
+    /// When one that has not synced and has missed much is sent away.
+    renew: Option<Instant>,
 }
 
 /// Serves a connection until it ends.
@@ -124,7 +135,11 @@ where
         reached: Seq(0),
         heard: now,
         ping: now + PING_EVERY,
+        missed,
         show: shows.map(|within| now + within),
+        renew: missed
+            .filter(|left| shows.is_some() && ends.span.head.0 > left.0.saturating_add(COUNTED))
+            .map(|_| now + SYNCS_AGAIN),
         parts,
         socket,
     };
@@ -140,16 +155,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             Err(end) => end,
         };
-        let parts = &self.parts;
-        parts
-            .left
-            .note(&parts.principal.user, &parts.device, self.cursor);
+        self.leave(&end);
         let close = match end {
             End::Gone => None,
             End::Broken(reason) => {
                 debug!(peer = %self.parts.peer, reason, "a connection breaks off");
                 Some((CloseCode::Policy, reason))
             }
+            End::Again => Some((CloseCode::Again, "sync again")),
             End::Asked(CloseReason::Stopping) => Some((CloseCode::Away, "the server stops")),
             End::Asked(_) => {
                 let kick = Reply {
@@ -166,6 +179,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 reason: reason.into(),
             };
             let _ = timeout(Duration::from_secs(1), self.socket.close(Some(frame))).await;
+        }
+    }
+
+    /// Notes where the client is when it leaves. One that has not caught up is where it was; but one that was sent away once is
+    /// not sent away again for the same.
+    fn leave(&self, end: &End) {
+        let behind = self.show.is_some() || self.renew.is_some();
+        let at = if behind && !matches!(end, End::Again) {
+            self.missed
+        } else {
+            Some(self.cursor)
+        };
+        let parts = &self.parts;
+        if let Some(seq) = at {
+            parts.left.note(&parts.principal.user, &parts.device, seq);
         }
     }
 
@@ -196,7 +224,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn follow(&mut self, watch: &mut Subscription) -> End {
         loop {
-            let wake = self.ping.min(self.show.unwrap_or(self.ping));
+            let wakes = [Some(self.ping), self.show, self.renew];
+            let wake = wakes.into_iter().flatten().min().unwrap_or(self.ping);
             let done = tokio::select! {
                 biased;
                 reason = self.parts.live.closed() => Err(End::Asked(reason)),
@@ -220,6 +249,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if self.show.is_some_and(|show| show <= now) {
             self.show = None;
             self.show_newest().await?;
+        }
+        if self.renew.is_some_and(|renew| renew <= now) {
+            return Err(End::Again);
         }
         if self.ping <= now {
             if now - self.heard > PING_EVERY + PATIENCE {
@@ -275,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             requests::NEWEST_SEQ | requests::READ_AND_MAX
         );
         if synced && answered.is_ok() {
-            self.show = None;
+            (self.show, self.renew) = (None, None);
             self.tell(head);
         }
         let (error, text, data) = match &answered {
