@@ -15,7 +15,7 @@ CUTS ?= 20
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -25,6 +25,7 @@ help:
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
 	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
+	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -71,6 +72,15 @@ openapi-check:
 	@$(STEP) "the OpenAPI page against the running program" $(PYTHON) tests/openapi/check.py \
 	    --program $(PROGRAMS)/waybill $(ARGS)
 
+# OpenIM's own web SDK in a browser against the built program: make openim-sdk ARGS="--only kick"
+sdk:
+	@cd tests/openim-sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(STEP) "OpenIM's web SDK against the program" python3 tests/openim-sdk/run.py \
+	    --program $(PROGRAMS)/waybill --artifacts $(PROGRAMS)/../openim-sdk $(ARGS)
+
+openim-sdk: setup-test build
+	@$(MAKE) --no-print-directory sdk
+
 check:
 	@$(MAKE) --no-print-directory fmt clippy unit
 	@printf '\nquick checks passed\n'
@@ -78,7 +88,7 @@ check:
 test: setup-test
 	@$(MAKE) --no-print-directory fmt clippy build-all
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory golden openapi-check
+	@$(MAKE) --no-print-directory golden openapi-check sdk
 	@printf '\nevery check passed\n'
 
 endure: setup-test

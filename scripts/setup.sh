@@ -39,6 +39,9 @@ if [ "$want" = test ]; then
     # Debian has it apart: without it a virtual environment has no pip.
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     has fusermount3 || missing="$missing fuse3"
+    # OpenIM's web SDK runs in a browser.
+    has npm || missing="$missing npm"
+    has chromium || has chromium-browser || has google-chrome || missing="$missing chromium"
 fi
 
 if [ -n "$missing" ]; then

@@ -54,6 +54,9 @@ pub struct Serve {
     /// Address for QUIC [default: 127.0.0.1:10003].
     #[arg(long, value_name = "ADDR")]
     pub quic: Option<SocketAddr>,
+    /// Address for WebSocket, for OpenIM's client SDKs [default: 127.0.0.1:10001].
+    #[arg(long, value_name = "ADDR")]
+    pub ws: Option<SocketAddr>,
     /// Address for health, readiness and metrics [default: 127.0.0.1:9464].
     #[arg(long, value_name = "ADDR")]
     pub ops: Option<SocketAddr>,

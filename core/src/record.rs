@@ -19,6 +19,8 @@ pub enum Surface {
     NativeQuic,
     /// OpenIM's v2 HTTP API.
     OpenImV2,
+    /// OpenIM's v3 HTTP API, and its gateway for clients.
+    OpenImV3,
 }
 
 /// One entry of the ledger.

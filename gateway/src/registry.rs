@@ -19,6 +19,8 @@ pub enum Transport {
     LongPoll,
     /// `waybill/1` over QUIC.
     Quic,
+    /// OpenIM's gateway for clients, over WebSocket.
+    OpenIm,
 }
 
 impl Transport {
@@ -28,6 +30,7 @@ impl Transport {
         match self {
             Self::LongPoll => "long_poll",
             Self::Quic => "quic",
+            Self::OpenIm => "openim",
         }
     }
 }

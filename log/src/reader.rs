@@ -2,11 +2,13 @@
 //! is synced. Reading never writes.
 
 mod changes;
+mod control;
 mod conversations;
 mod status;
 mod tasks;
 
 pub use changes::{Changed, Timer};
+pub use control::ControlEntry;
 pub use conversations::{
     Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, LIST_ENTRIES, ListPage, ListPlace, Listed,
     Told,

@@ -32,6 +32,7 @@ pub fn run(args: Serve) -> Result<ExitCode, Failure> {
         data: args.data,
         http: args.http,
         quic: args.quic,
+        ws: args.ws,
         ops: args.ops,
     };
     let config = Config::load(args.config.as_deref(), std::env::vars(), overrides);
@@ -150,6 +151,8 @@ fn greeting(started: &Started, manager: &str, opened: bool, began: Instant) -> S
         let _ = writeln!(out, "http  {scheme}://{address}");
     }
     let _ = writeln!(out, "quic  {}", started.quic);
+    let socket = if started.tls { "wss" } else { "ws" };
+    let _ = writeln!(out, "ws    {socket}://{}", started.ws);
     let _ = writeln!(out, "ops   http://{}", started.ops);
     let _ = writeln!(out, "admin token  {token}");
     if !opened {

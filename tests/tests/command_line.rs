@@ -201,7 +201,7 @@ fn a_server_serves_although_nobody_reads_its_greeting() {
     drop(reader);
     let mut command = waybill();
     command.args(["serve", "--data"]).arg(directory.path());
-    for listener in ["--http", "--quic", "--ops"] {
+    for listener in ["--http", "--quic", "--ws", "--ops"] {
         command.args([listener, "127.0.0.1:0"]);
     }
     command.env("WAYBILL_MEMORY_MIB", "192");

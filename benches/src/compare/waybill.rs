@@ -93,11 +93,16 @@ impl System for WaybillSystem {
                     source: e,
                 },
             })?;
-        let [http, quic, ops] = [free_port()?, free_port()?, free_port()?];
+        let [http, quic, ws, ops] = [free_port()?, free_port()?, free_port()?, free_port()?];
         let data = dir.join("data");
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--data").arg(&data);
-        for (flag, port) in [("--http", http), ("--quic", quic), ("--ops", ops)] {
+        for (flag, port) in [
+            ("--http", http),
+            ("--quic", quic),
+            ("--ws", ws),
+            ("--ops", ops),
+        ] {
             command.arg(flag).arg(loopback(port).to_string());
         }
         let mut server = Server::start(NAME, REMEDY, &mut command, dir.join("log"))?;

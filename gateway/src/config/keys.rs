@@ -61,6 +61,12 @@ const KEYS: &[Key] = &[
         set: |config, value| address(value).map(|address| config.listen.quic = address),
     },
     Key {
+        name: "listen.ws",
+        kind: Kind::Text,
+        help: "address of WebSocket for OpenIM's client SDKs (default 127.0.0.1:10001)",
+        set: |config, value| address(value).map(|address| config.listen.ws = address),
+    },
+    Key {
         name: "listen.ops",
         kind: Kind::Text,
         help: "address of health and metrics (default 127.0.0.1:9464)",

@@ -56,6 +56,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// QUIC.
     pub quic: SocketAddr,
+    /// WebSocket, for OpenIM's client SDKs.
+    pub ws: SocketAddr,
     /// Health and metrics.
     pub ops: SocketAddr,
 }
@@ -122,6 +124,8 @@ pub struct Overrides {
     pub http: Vec<SocketAddr>,
     /// `--quic`
     pub quic: Option<SocketAddr>,
+    /// `--ws`
+    pub ws: Option<SocketAddr>,
     /// `--ops`
     pub ops: Option<SocketAddr>,
 }
@@ -137,6 +141,7 @@ impl Default for Config {
             listen: Listen {
                 http: vec![loopback(10_002), loopback(10_000)],
                 quic: loopback(10_003),
+                ws: loopback(10_001),
                 ops: loopback(9_464),
             },
             tls: None,
@@ -229,6 +234,9 @@ impl Config {
         }
         if let Some(quic) = overrides.quic {
             self.listen.quic = quic;
+        }
+        if let Some(ws) = overrides.ws {
+            self.listen.ws = ws;
         }
         if let Some(ops) = overrides.ops {
             self.listen.ops = ops;

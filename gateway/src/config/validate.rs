@@ -60,7 +60,7 @@ impl Config {
         }
         let taken = http
             .iter()
-            .chain([&self.listen.ops])
+            .chain([&self.listen.ws, &self.listen.ops])
             .filter(|address| address.port() != 0);
         let mut taken: Vec<_> = taken.collect();
         taken.sort_unstable();

@@ -117,7 +117,7 @@ table! {
         401, v2 400 706, v3 1506, wire 25, retry 0;
     /// The state of the token cannot be read now.
     TokenState: "token-state-unavailable", "The token cannot be checked now.",
-        503, v2 400 702, v3 1502, wire 26, retry 1;
+        503, v2 400 702, v3 500, wire 26, retry 1;
     /// The caller may not do this.
     Forbidden: "forbidden", "The caller may not do this.",
         403, v2 400 400, v3 1002, wire 27, retry 0;

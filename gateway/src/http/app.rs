@@ -14,25 +14,29 @@ use super::lines::Lines;
 use super::listener::Handler;
 use super::respond::Body;
 use super::{body, v1};
-use crate::openim::{Dialect, v2};
+use crate::openim::v3::Online;
+use crate::openim::{Dialect, v2, v3};
 use crate::service::Service;
 
 /// Answers the requests of the HTTP listeners.
 #[derive(Clone)]
 pub struct App {
     service: Service,
+    online: Online,
 }
 
 impl App {
     /// An application over a service.
     #[must_use]
-    pub fn new(service: Service) -> Self {
-        Self { service }
+    pub fn new(service: Service, online: Online) -> Self {
+        Self { service, online }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
         let (head, incoming) = request.into_parts();
-        let native = head.uri.path().starts_with("/v1/");
+        let path = head.uri.path();
+        let native = path.starts_with("/v1/");
+        let dialect = Dialect::of(path, &head.headers);
         let limits = self.service.limits();
         let patience = Duration::from_secs(limits.body_seconds);
         if native && v1::has_lines(&head) {
@@ -48,20 +52,31 @@ impl App {
         let read = match head.method {
             // Whatever a body says there is not asked for.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
-            _ => body::read(&head.headers, incoming, limits.http_body_bytes, patience).await,
+            _ => {
+                let most = match dialect {
+                    Dialect::V3 if !native => v3::body_bytes(path, limits.http_body_bytes),
+                    _ => limits.http_body_bytes,
+                };
+                body::read(&head.headers, incoming, most, patience).await
+            }
         };
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if native => return v1::refuse(&error),
-            Err(error) => return v2::refuse(&error),
+            Err(error) => {
+                return match dialect {
+                    Dialect::V2 => v2::refuse(&error),
+                    Dialect::V3 => v3::refuse(&error),
+                };
+            }
         };
         let call = call(&head, &bytes, peer);
         if native {
             v1::answer(&self.service, &call).await
         } else {
-            match Dialect::of(&head.headers) {
-                // v3 is not there yet, and callers of v2 may send its header all the same.
-                Dialect::V2 | Dialect::V3 => v2::answer(&self.service, &call).await,
+            match dialect {
+                Dialect::V2 => v2::answer(&self.service, &call).await,
+                Dialect::V3 => v3::answer(&self.service, &self.online, &call).await,
             }
         }
     }

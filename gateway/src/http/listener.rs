@@ -68,6 +68,11 @@ pub struct Listeners<H> {
 pub struct Drained(mpsc::Receiver<Infallible>);
 
 impl Drained {
+    /// All who hold the other end.
+    pub(crate) fn of(all: mpsc::Receiver<Infallible>) -> Self {
+        Self(all)
+    }
+
     /// Returns when the last listener and the last connection have ended.
     pub async fn wait(mut self) {
         while self.0.recv().await.is_some() {}

@@ -1,7 +1,7 @@
 //! HTTP: connections with their timers and bounds, and what is served over them.
 
 mod address;
-mod admission;
+pub(crate) mod admission;
 mod app;
 mod body;
 mod call;

@@ -21,6 +21,7 @@ use waybill_log::{Log, Options as LogOptions};
 use crate::config::{Config, Limits};
 use crate::http::App;
 use crate::http::listener::{Drained, Listeners};
+use crate::openim::v3::{Online, ws};
 use crate::ops::{Ops, State};
 use crate::quic;
 use crate::service::Service;
@@ -62,6 +63,8 @@ pub struct Started {
     pub tls: bool,
     /// QUIC.
     pub quic: SocketAddr,
+    /// WebSocket, for OpenIM's clients.
+    pub ws: SocketAddr,
     /// SHA-256 of the certificate of QUIC, which clients may pin.
     pub quic_fingerprint: Hash,
     /// Health and metrics.
@@ -81,6 +84,7 @@ pub struct Server {
     stop: Stop,
     drained: Drained,
     quic: JoinHandle<()>,
+    ws_drained: Drained,
     fanout: JoinHandle<()>,
     cursors: JoinHandle<()>,
     ops_stop: Stop,
@@ -90,6 +94,7 @@ pub struct Server {
 /// The sockets, bound before anything slow is done, so that a taken address is known at once.
 struct Sockets {
     http: Vec<TcpListener>,
+    ws: TcpListener,
     ops: TcpListener,
 }
 
@@ -126,7 +131,8 @@ impl Server {
         let (stop, stopping) = Stop::new();
         let tls = open::tls(&config)?;
         let is_tls = tls.is_some();
-        let app = App::new(service.clone());
+        let online = Online::default();
+        let app = App::new(service.clone(), online.clone());
         let (listeners, drained) =
             Listeners::new(app, limits, tls, Arc::clone(&metrics), stopping.clone());
         let mut http = Vec::new();
@@ -139,6 +145,12 @@ impl Server {
             tokio::spawn(listeners.clone().listen(socket));
         }
         drop(listeners);
+        let ws_address = sockets.ws.local_addr();
+        let ws_address = ws_address.map_err(StartError::address(config.listen.ws))?;
+        let ws_tls = open::tls(&config)?;
+        let (clients, ws_drained) =
+            ws::Gateway::new(service.clone(), online, ws_tls, stopping.clone());
+        tokio::spawn(clients.listen(sockets.ws));
         let (quic, quic_address, quic_fingerprint) =
             serve_quic(&config, &secrets, &service, stopping.clone())?;
         let fanout = {
@@ -159,6 +171,7 @@ impl Server {
                 http,
                 tls: is_tls,
                 quic: quic_address,
+                ws: ws_address,
                 quic_fingerprint,
                 ops: ops_address,
                 admin_token: secrets.admin_token_path(),
@@ -171,6 +184,7 @@ impl Server {
             stop,
             drained,
             quic,
+            ws_drained,
             fanout,
             cursors,
             ops_stop,
@@ -211,6 +225,12 @@ impl Server {
             .is_err()
         {
             warn!("some requests did not end in time");
+        }
+        if tokio::time::timeout(drain, self.ws_drained.wait())
+            .await
+            .is_err()
+        {
+            warn!("some clients did not leave in time");
         }
         finish("quic", self.quic, drain + LAST_STEPS).await;
         self.stop.enter(Phase::Ending);
@@ -254,7 +274,11 @@ impl Sockets {
         let ops = TcpListener::bind(ops)
             .await
             .map_err(StartError::address(ops))?;
-        Ok(Self { http, ops })
+        let ws = config.listen.ws;
+        let ws = TcpListener::bind(ws)
+            .await
+            .map_err(StartError::address(ws))?;
+        Ok(Self { http, ws, ops })
     }
 }
 

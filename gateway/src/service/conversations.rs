@@ -345,20 +345,27 @@ impl Service {
     ) -> Result<(UserNo, Conversation), Error> {
         let owner = self.acting_for(principal, user)?;
         check("conversation", named.peer)?;
+        Ok((owner, self.conversation_with(owner, named)?))
+    }
+
+    pub(super) fn conversation_with(
+        &self,
+        owner: UserNo,
+        named: Named<'_>,
+    ) -> Result<Conversation, Error> {
         let peer = self.0.reader.user_no(self.user_hash(named.peer));
         let peer = peer.map_err(unreadable)?;
         let peer = peer.ok_or_else(|| Error::of(Kind::UnknownConversation))?;
-        let conversation = match named.kind {
+        Ok(match named.kind {
             1 => Conversation::single(owner, peer),
             _ => Conversation::Notification {
                 account: peer,
                 receiver: owner,
             },
-        };
-        Ok((owner, conversation))
+        })
     }
 
-    fn conversation_view(
+    pub(super) fn conversation_view(
         &self,
         owner: UserNo,
         listed: &Listed,
@@ -393,7 +400,7 @@ impl Service {
         })
     }
 
-    fn history_view(
+    pub(super) fn history_view(
         &self,
         owner: UserNo,
         told: Told,

@@ -4,6 +4,7 @@
 mod accounts;
 mod audiences;
 mod changes;
+mod chats;
 mod conversations;
 mod cursors;
 mod directory;
@@ -48,6 +49,7 @@ use crate::telemetry::metrics::{Metrics, Reason};
 pub use accounts::{Issued, Me, Registration, Which};
 pub use audiences::{AudienceView, Part};
 pub use changes::Wanted as WantedChange;
+pub use chats::{Ends, MOST_CONVERSATIONS, Outline};
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use lists::LongList;

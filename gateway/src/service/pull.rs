@@ -238,7 +238,12 @@ impl Service {
         })
     }
 
-    fn view(&self, owner: UserNo, entry: Entry, names: &mut Names) -> Result<View, StateError> {
+    pub(super) fn view(
+        &self,
+        owner: UserNo,
+        entry: Entry,
+        names: &mut Names,
+    ) -> Result<View, StateError> {
         let Entry {
             seq,
             row,

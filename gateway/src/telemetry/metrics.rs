@@ -52,6 +52,10 @@ routes! {
     V2ParseToken: "/auth/parse_token";
     /// OpenIM v2: everything else.
     V2Other: "openim v2, others";
+    /// OpenIM v3: send.
+    V3Send: "openim v3, sends";
+    /// OpenIM v3: everything else.
+    V3Other: "openim v3, others";
     /// Native: send.
     Send: "POST /v1/messages";
     /// Native: look up by key.
@@ -155,7 +159,7 @@ const OUTCOMES: [SendOutcome; 5] = [
 ];
 
 /// Names of surfaces, by their numbers in records.
-const SURFACES: [&str; 4] = ["server", "http", "quic", "v2"];
+const SURFACES: [&str; 5] = ["server", "http", "quic", "v2", "v3"];
 
 /// The counters and gauges of the edge.
 pub struct Metrics {

@@ -19,3 +19,5 @@ mod v1;
 mod v2;
 mod v2_auth;
 mod v2_manage;
+mod v3;
+mod v3_ws;

@@ -72,6 +72,7 @@ pub fn config(data: &Path) -> Config {
         data: Some(data.to_owned()),
         http: vec![any],
         quic: Some(any),
+        ws: Some(any),
         ops: Some(any),
     };
     let mut config = Config::load(None, [], overrides).unwrap();

@@ -28,6 +28,9 @@ enum Arguments {
         /// Address for QUIC
         #[arg(long)]
         quic: SocketAddr,
+        /// Address for WebSocket
+        #[arg(long)]
+        ws: SocketAddr,
         /// Address for health
         #[arg(long)]
         ops: SocketAddr,
@@ -40,12 +43,14 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         data,
         http,
         quic,
+        ws,
         ops,
     } = arguments;
     let overrides = Overrides {
         data: Some(data),
         http: vec![http],
         quic: Some(quic),
+        ws: Some(ws),
         ops: Some(ops),
     };
     let config = Config::load(Some(&config), [], overrides)?;

@@ -70,7 +70,7 @@ impl Starting {
             .arg(file.path())
             .arg("--data")
             .arg(data);
-        for listener in ["--http", "--quic", "--ops"] {
+        for listener in ["--http", "--quic", "--ws", "--ops"] {
             command.args([listener, "127.0.0.1:0"]);
         }
         let child = command.spawn().expect("the program can be started");

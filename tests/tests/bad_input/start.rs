@@ -129,6 +129,8 @@ fn an_address_that_is_taken_is_named() {
         &address,
         "--quic",
         "127.0.0.1:0",
+        "--ws",
+        "127.0.0.1:0",
         "--ops",
         "127.0.0.1:0",
     ]);

@@ -1,0 +1,282 @@
+//! What clients that sync conversation by conversation ask: where each of them ends, the messages at given places, and what a
+//! log tells besides messages.
+
+use waybill_core::conversation::Conversation;
+use waybill_core::id::{ControlSeq, ConversationSeq, Time, UserNo};
+use waybill_core::outcome::StateError;
+use waybill_core::state::Table;
+use waybill_log::reader::{Direction, LIST_ENTRIES, Listed};
+
+use super::conversations::{HistoryView, Named};
+use super::pull::{Names, Place, View};
+use super::{Service, Span, check, unreadable};
+use crate::auth::Principal;
+use crate::error::{Error, Kind};
+
+/// Most conversations in one answer: more than anybody has, and few enough for one frame.
+pub const MOST_CONVERSATIONS: usize = 10_000;
+
+/// Where a conversation ends, and what its reader has read and set; without any message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Which.
+    pub place: Place,
+    /// The conversation seq of its last message.
+    pub head: ConversationSeq,
+    /// The time shown on that message.
+    pub last_time: Time,
+    /// Up to where the user has read it.
+    pub read: ConversationSeq,
+    /// Up to where the user has deleted it.
+    pub cleared: ConversationSeq,
+    /// How many messages the user has not read.
+    pub unread: u64,
+    /// Whether it stands before the others.
+    pub pinned: bool,
+    /// OpenIM's `recvMsgOpt`.
+    pub receive_option: u8,
+}
+
+/// Where a user's log and conversations end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The ends of the log.
+    pub span: Span,
+    /// How many entries of the log are no messages.
+    pub control: ControlSeq,
+}
+
+impl Service {
+    /// Where a user's log ends.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub fn ends(&self, principal: &Principal, user: &str) -> Result<Ends, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let (span, control) = self.0.reader.ends(owner).map_err(unreadable)?;
+        Ok(Ends { span, control })
+    }
+
+    /// All conversations of a user, pinned ones first and then the latest first, hidden ones too: at most
+    /// [`MOST_CONVERSATIONS`].
+    ///
+    /// # Errors
+    /// When the principal may not read them.
+    pub async fn outlines(&self, principal: &Principal, user: &str) -> Result<Vec<Outline>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        self.read(move |this| {
+            let mut names = Names::default();
+            let (mut outlines, mut after) = (Vec::new(), None);
+            loop {
+                let page = this
+                    .0
+                    .reader
+                    .conversations(owner, after, LIST_ENTRIES, true)?;
+                for listed in &page.conversations {
+                    outlines.push(this.outline(owner, listed, &mut names)?);
+                }
+                after = page.next;
+                if after.is_none() || outlines.len() >= MOST_CONVERSATIONS {
+                    return Ok(outlines);
+                }
+            }
+        })
+        .await
+    }
+
+    /// Those of these conversations that the user has.
+    ///
+    /// # Errors
+    /// When the principal may not read them.
+    pub async fn outlines_of(
+        &self,
+        principal: &Principal,
+        user: &str,
+        named: &[Named<'_>],
+    ) -> Result<Vec<Outline>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let mut wanted = Vec::with_capacity(named.len());
+        for named in named {
+            wanted.extend(self.known(owner, *named)?);
+        }
+        self.read(move |this| {
+            let mut names = Names::default();
+            let mut outlines = Vec::with_capacity(wanted.len());
+            for conversation in wanted {
+                if let Some(listed) = this.0.reader.conversation(owner, conversation)? {
+                    outlines.push(this.outline(owner, &listed, &mut names)?);
+                }
+            }
+            Ok(outlines)
+        })
+        .await
+    }
+
+    fn outline(
+        &self,
+        owner: UserNo,
+        listed: &Listed,
+        names: &mut Names,
+    ) -> Result<Outline, StateError> {
+        let peer = listed.conversation.other(owner);
+        Ok(Outline {
+            place: Place::of(listed.conversation, names.find(self, peer)?),
+            head: listed.end.head,
+            last_time: listed.end.last_time,
+            read: listed.membership.read,
+            cleared: listed.membership.cleared,
+            unread: listed.unread(),
+            pinned: listed.membership.pinned,
+            receive_option: listed.membership.receive_option,
+        })
+    }
+
+    /// The messages at these places of a conversation that the user may see, ascending; none of a conversation that there is not.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub async fn messages_at(
+        &self,
+        principal: &Principal,
+        user: &str,
+        named: Named<'_>,
+        mut seqs: Vec<u64>,
+    ) -> Result<Vec<HistoryView>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let Some(conversation) = self.known(owner, named)? else {
+            return Ok(Vec::new());
+        };
+        seqs.sort_unstable();
+        seqs.dedup();
+        seqs.retain(|seq| *seq > 0);
+        self.read(move |this| {
+            let Some(listed) = this.0.reader.conversation(owner, conversation)? else {
+                return Ok(Vec::new());
+            };
+            let (mut names, mut found) = (Names::default(), Vec::with_capacity(seqs.len()));
+            // Places in a row are read together.
+            for run in seqs.chunk_by(|one, next| one + 1 == *next) {
+                let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                    continue;
+                };
+                let mut after = first - 1;
+                while after < *last {
+                    let limit = usize::try_from(last - after).unwrap_or(usize::MAX);
+                    let direction = Direction::After(ConversationSeq(after));
+                    let page = this
+                        .0
+                        .reader
+                        .history(owner, &listed, direction, limit, None)?;
+                    for told in page.messages {
+                        if told.conversation_seq.0 <= *last {
+                            found.push(this.history_view(owner, told, &mut names)?);
+                        }
+                    }
+                    match page.next {
+                        Some(next) => after = next.0,
+                        None => break,
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// How the user's notification sessions with these accounts are called, and their pictures; in the same order. Empty where there is
+    /// no session.
+    ///
+    /// # Errors
+    /// When the principal's conversations cannot be read.
+    pub async fn session_titles(
+        &self,
+        principal: &Principal,
+        accounts: &[&str],
+    ) -> Result<Vec<(String, String)>, Error> {
+        let owner = principal.number;
+        let mut sessions = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            let named = Named {
+                kind: 2,
+                peer: account,
+            };
+            sessions.push(self.known(owner, named)?);
+        }
+        self.read(move |this| {
+            let mut names = Names::default();
+            let mut titles = Vec::with_capacity(sessions.len());
+            for session in sessions {
+                let listed = session.map(|session| this.0.reader.conversation(owner, session));
+                titles.push(match listed.transpose()?.flatten() {
+                    Some(listed) => {
+                        let view = this.conversation_view(owner, &listed, &mut names)?;
+                        (view.title, view.face_url)
+                    }
+                    None => Default::default(),
+                });
+            }
+            Ok(titles)
+        })
+        .await
+    }
+
+    /// What a user's log tells besides messages, from after a control seq on; at most `limit`.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub async fn control(
+        &self,
+        principal: &Principal,
+        user: &str,
+        after: ControlSeq,
+        limit: usize,
+    ) -> Result<Vec<(ControlSeq, View)>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        self.read(move |this| {
+            let mut names = Names::default();
+            let entries = this.0.reader.control(owner, after, limit)?;
+            entries
+                .into_iter()
+                .map(|(number, entry)| Ok((number, this.view(owner, entry, &mut names)?)))
+                .collect()
+        })
+        .await
+    }
+
+    /// The version of what conversations a user has, and what is set for them: it changes with every change of that.
+    ///
+    /// # Errors
+    /// When the principal may not read them.
+    pub fn conversations_version(&self, principal: &Principal, user: &str) -> Result<u64, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let version = self.0.reader.version(owner, Table::Conversations);
+        version.map(|position| position.0).map_err(unreadable)
+    }
+
+    /// A conversation whose other party is known.
+    fn known(&self, owner: UserNo, named: Named<'_>) -> Result<Option<Conversation>, Error> {
+        if check("conversation", named.peer).is_err() {
+            return Ok(None);
+        }
+        match self.conversation_with(owner, named) {
+            Ok(conversation) => Ok(Some(conversation)),
+            Err(error) if error.kind == Kind::UnknownConversation => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a user was ever seen, registered or not.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn is_seen(&self, user: &str) -> Result<bool, Error> {
+        let found = self.0.reader.user_no(self.user_hash(user));
+        found.map(|found| found.is_some()).map_err(unreadable)
+    }
+
+    /// Whether an account is a configured manager.
+    #[must_use]
+    pub fn is_manager(&self, user: &str) -> bool {
+        self.0.authenticator.is_manager(user)
+    }
+}
