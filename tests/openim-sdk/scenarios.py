@@ -79,17 +79,18 @@ def pushed(world):
     browser.login(user)
     latencies = []
     for number in range(20):
-        since, sent = browser.mark(), time.time()
+        since = browser.mark()
         world.server.notice(account, user, f"Payroll {number}", f"text {number}", kind=number + 1)
         message = browser.wait_message(lambda one: one["contentType"] == 1400, since)
         event = browser.all("OnRecvNewMessages", since)[0]
-        latencies.append(event["at"] - sent * 1000)
+        # From the time of the record to the callback, by the clock of one machine.
+        latencies.append(event["at"] - message["sendTime"])
         expect(message["sessionType"] == 4 and message["seq"] == number + 1, f"{message['sessionType']} {message['seq']}")
         notice = detail(message)
         expect(notice["notificationName"] == f"Payroll {number}", f"{notice}")
     latencies.sort()
-    world.figures["send to callback, ms p50"] = round(latencies[len(latencies) // 2], 1)
-    world.figures["send to callback, ms p95"] = round(latencies[int(len(latencies) * 0.95) - 1], 1)
+    world.figures["record to callback, ms p50"] = round(latencies[len(latencies) // 2], 1)
+    world.figures["record to callback, ms p95"] = round(latencies[int(len(latencies) * 0.95) - 1], 1)
     # The same through the v2 API and through /v1: one session, each with its own name.
     since = browser.mark()
     content = {"notificationName": "Through v2", "notificationType": 7, "text": "v2"}
