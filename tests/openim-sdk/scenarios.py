@@ -2,7 +2,7 @@
 
 import time
 
-from harness import Browser, Failed, Refused, as_json, detail, expect, screenshot, until
+from harness import Browser, Failed, Refused, Script, as_json, detail, expect, screenshot, until
 
 SCENARIOS = []
 
@@ -488,3 +488,34 @@ def presence(world):
     second.login(ben)
     found = first.call("subscribeUsersStatus", [ben])
     expect(found[0]["platformIDs"] == [5], f"{found}")
+
+
+@scenario("the SDK in JavaScript: sync, push, send, read, drop and return")
+def javascript(world):
+    ann, ben = world.users("ann", "ben")
+    account = world.account("oa")
+    for number in range(3):
+        world.server.notice(account, ben, "Script", f"{number}")
+    script = Script(world.server)
+    world.opened.append(script)
+    script.login(ben)
+    name = sn(account, ben)
+    until(lambda: script.conversations().get(name, {}).get("unreadCount") == 3, "3 unread")
+    world.server.notice(account, ben, "Script", "live")
+    script.wait_message(lambda one: one["seq"] == 4)
+    script.call("markConversationMessageAsRead", name)
+    until(lambda: script.conversations()[name]["unreadCount"] == 0, "none unread")
+    script.call("send", {"text": "from a script", "to": ann})
+    time.sleep(1)
+    expect(script.conversations()[si(ann, ben)]["unreadCount"] == 0, "the own message is not unread")
+    script.cut()
+    since = script.mark()
+    body = {"sendID": ann, "recvID": ben, "contentType": 101, "sessionType": 1, "content": {"content": "meanwhile"}}
+    world.server.post("/msg/send_msg", body)
+    time.sleep(12)
+    script.restore()
+    script.wait_message(lambda one: one["contentType"] == 101 and one["seq"] == 2, since, 60)
+    # Two of its pings have been answered, or it would be connecting.
+    since = script.mark()
+    time.sleep(21)
+    expect(not script.all("OnConnecting", since), "it has connected anew")
