@@ -53,6 +53,8 @@ pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted};
+pub use waybill_log::Subscription;
+
 pub use tasks::{
     TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,
 };

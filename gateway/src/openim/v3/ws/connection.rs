@@ -15,7 +15,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tracing::debug;
 use waybill_core::id::{ControlSeq, Seq};
 use waybill_core::record::Surface;
-use waybill_log::Subscription;
 
 use super::frame::{Codec, Reply, Request, pong};
 use super::left::Left;
@@ -25,7 +24,7 @@ use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::online::Listening;
 use crate::registry::{CloseReason, Registration};
-use crate::service::{Pulled, Service};
+use crate::service::{Pulled, Service, Subscription};
 use crate::telemetry::metrics::TransportLabel;
 
 /// Identifiers of what the server says unasked.
