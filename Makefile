@@ -72,7 +72,7 @@ openapi-check:
 	@$(STEP) "the OpenAPI page against the running program" $(PYTHON) tests/openapi/check.py \
 	    --program $(PROGRAMS)/waybill $(ARGS)
 
-# OpenIM's own web SDK in a browser against the built program: make openim-sdk ARGS="--only kick"
+# OpenIM's own SDKs, in a browser and in Node, against the built program: make openim-sdk ARGS="--only kick"
 sdk:
 	@cd tests/openim-sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(STEP) "OpenIM's web SDK against the program" python3 tests/openim-sdk/run.py \

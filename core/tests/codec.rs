@@ -220,7 +220,7 @@ fn what_no_encoder_writes_is_refused() {
     // Byte, and values that it must not have: markers of wider numbers, unknown variants, Option tags beyond 1.
     let wrong: [(usize, &[u8]); 4] = [
         (2, &[254, 255]),
-        (4, &[4, 250, 254]),
+        (4, &[5, 250, 254]),
         (5, &[11, 250, 255]),
         (7, &[2, 255]),
     ];

@@ -379,6 +379,41 @@ class Browser:
         return {one["conversationID"]: one for one in self.call("getConversationListSplit", {"offset": 0, "count": 1000})}
 
 
+class Script(Browser):
+    """The SDK in JavaScript, in Node, asked and heard as a browser is."""
+
+    def __init__(self, server):
+        self.server, self.ids, self.own_profile = server, itertools.count(1), False
+        self.http, self.ws = Network(server.ports["http"]), Network(server.ports["ws"])
+        self.events, self.answers = [], {}
+        self.process = subprocess.Popen(
+            ["node", str(HERE / "script.mjs")], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        )
+        threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
+        self.wait("ready")
+
+    def _listen(self, lines):
+        for line in lines:
+            # The SDK writes lines of its own.
+            if line.startswith("@{"):
+                said = json.loads(line[1:])
+                if "event" in said:
+                    self.events.append(said)
+                else:
+                    self.answers[said["id"]] = said
+
+    def ask(self, method, *args):
+        number = next(self.ids)
+        self.process.stdin.write(json.dumps({"id": number, "method": method, "args": args}) + "\n")
+        self.process.stdin.flush()
+        return number
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
 def as_json(data):
     return json.loads(data) if isinstance(data, str) else data
 

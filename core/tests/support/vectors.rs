@@ -255,6 +255,7 @@ fn record_values() -> Vec<Record> {
         Surface::NativeHttp,
         Surface::NativeQuic,
         Surface::OpenImV2,
+        Surface::OpenImV3,
     ];
     let facts = facts().into_iter().zip(surfaces.into_iter().cycle());
     let records = facts.zip([1, 2, 250, 251, 70_000, 1 << 40].into_iter().cycle());
@@ -305,7 +306,7 @@ fn refused() -> Value {
             "a marker that no number of this width has",
             changed(2, &[254; 17]),
         ),
-        ("a surface that is unknown", changed(4, &[4])),
+        ("a surface that is unknown", changed(4, &[5])),
         ("a fact that is unknown", changed(5, &[33])),
         ("an option that is neither 0 nor 1", changed(7, &[2])),
         ("a byte too many", [&good[..], &[0]].concat()),

@@ -60,6 +60,7 @@ pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};
 pub use tasks::{
     TaskReceiver, TaskReceiverView, TaskReceivers, TaskSent, TaskTaken, TaskTo, TaskView,
 };
+pub use waybill_log::Subscription;
 
 /// The only partition so far.
 const PARTITION: u16 = 0;

@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 147_456
 
 # --- Section 4: records ---------------------------------------------------------------------------------------------------
 
-SURFACE = Choice(("Server", None), ("NativeHttp", None), ("NativeQuic", None), ("OpenImV2", None))
+SURFACE = Choice(("Server", None), ("NativeHttp", None), ("NativeQuic", None), ("OpenImV2", None), ("OpenImV3", None))
 POLICY = Struct(unknown_receiver=Choice(("Accept", None), ("Refuse", None)))
 REVOKED = Choice(("One", KEYED), ("Platform", U8), ("All", None))
 CONVERSATION = Choice(

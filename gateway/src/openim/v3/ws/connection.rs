@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -15,7 +15,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tracing::debug;
 use waybill_core::id::{ControlSeq, Seq};
 use waybill_core::record::Surface;
-use waybill_log::Subscription;
 
 use super::frame::{Codec, Reply, Request, pong};
 use super::left::Left;
@@ -25,7 +24,7 @@ use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::online::Listening;
 use crate::registry::{CloseReason, Registration};
-use crate::service::{Pulled, Service};
+use crate::service::{Pulled, Service, Subscription};
 use crate::telemetry::metrics::TransportLabel;
 
 /// Identifiers of what the server says unasked.
@@ -53,6 +52,10 @@ const SYNCS_AGAIN: Duration = Duration::from_secs(6);
 
 /// Conversations whose newest messages such a client is shown.
 const SHOWN: usize = 100;
+
+/// How long the client in JavaScript needs to learn from the answer that a message is its own: an echo that comes sooner is a new
+/// message to it, and counts as unread.
+const ECHO_AFTER: Duration = Duration::from_millis(50);
 
 /// Entries of a page of the log.
 const PAGE: usize = 200;
@@ -323,6 +326,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             data,
         };
         self.reply(&reply).await?;
+        if request.identifier == requests::SEND && self.parts.codec == Codec::Json {
+            sleep(ECHO_AFTER).await;
+        }
         if request.identifier == requests::LOGOUT {
             return Err(End::Gone);
         }
