@@ -192,7 +192,7 @@ table! {
         422, v2 200 803, v3 1001, wire 53, retry 0;
     /// The message was recalled, superseded or has expired. Nobody can open, confirm or change it.
     MessageRecalled: "message-recalled", "The message was recalled, superseded or has expired.",
-        409, v2 200 803, v3 1001, wire 51, retry 0;
+        409, v2 200 803, v3 1404, wire 51, retry 0;
     /// The server failed.
     Internal: "internal", "The server failed.",
         500, v2 500 500, v3 500, wire 50, retry 0;

@@ -5,7 +5,7 @@ use waybill_core::conversation::Conversation;
 use waybill_core::id::{ControlSeq, ConversationSeq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::state::Table;
-use waybill_log::reader::{Direction, LIST_ENTRIES, Listed};
+use waybill_log::reader::{Direction, LIST_ENTRIES, Listed, PAGE_BYTES};
 
 use super::conversations::{HistoryView, Named};
 use super::pull::{Names, Place, View};
@@ -35,6 +35,15 @@ pub struct Outline {
     pub pinned: bool,
     /// OpenIM's `recvMsgOpt`.
     pub receive_option: u8,
+}
+
+impl Outline {
+    /// Up to where the conversation would be read if every message counted: clients that take the distance to the end for what is
+    /// unread are then exact.
+    #[must_use]
+    pub fn read_as_counted(&self) -> u64 {
+        self.head.0.saturating_sub(self.unread)
+    }
 }
 
 /// Where a user's log and conversations end.
@@ -95,21 +104,26 @@ impl Service {
         named: &[Named<'_>],
     ) -> Result<Vec<Outline>, Error> {
         let owner = self.acting_for(principal, user)?;
-        let mut wanted = Vec::with_capacity(named.len());
-        for named in named {
-            wanted.extend(self.known(owner, *named)?);
-        }
+        let named: Vec<_> = named
+            .iter()
+            .map(|named| (named.kind, named.peer.to_owned()))
+            .collect();
         self.read(move |this| {
             let mut names = Names::default();
-            let mut outlines = Vec::with_capacity(wanted.len());
-            for conversation in wanted {
+            let mut outlines = Vec::with_capacity(named.len());
+            for (kind, peer) in &named {
+                let conversation = match this.known(owner, Named { kind: *kind, peer }) {
+                    Ok(Some(conversation)) => conversation,
+                    Ok(None) => continue,
+                    Err(error) => return Ok(Err(error)),
+                };
                 if let Some(listed) = this.0.reader.conversation(owner, conversation)? {
                     outlines.push(this.outline(owner, &listed, &mut names)?);
                 }
             }
-            Ok(outlines)
+            Ok(Ok(outlines))
         })
-        .await
+        .await?
     }
 
     fn outline(
@@ -132,6 +146,7 @@ impl Service {
     }
 
     /// The messages at these places of a conversation that the user may see, ascending; none of a conversation that there is not.
+    /// Of very many, those that a page holds.
     ///
     /// # Errors
     /// When the principal may not read it.
@@ -140,45 +155,68 @@ impl Service {
         principal: &Principal,
         user: &str,
         named: Named<'_>,
-        mut seqs: Vec<u64>,
+        seqs: Vec<u64>,
     ) -> Result<Vec<HistoryView>, Error> {
+        let (found, _) = self
+            .newest_at(principal, user, named, seqs, PAGE_BYTES)
+            .await?;
+        Ok(found)
+    }
+
+    /// As [`Service::messages_at`], the newest of them whose contents are no more than `most` bytes, or one; and from which place on
+    /// they are all.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub async fn newest_at(
+        &self,
+        principal: &Principal,
+        user: &str,
+        named: Named<'_>,
+        mut seqs: Vec<u64>,
+        most: usize,
+    ) -> Result<(Vec<HistoryView>, u64), Error> {
         let owner = self.acting_for(principal, user)?;
         let Some(conversation) = self.known(owner, named)? else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         };
         seqs.sort_unstable();
         seqs.dedup();
         seqs.retain(|seq| *seq > 0);
         self.read(move |this| {
             let Some(listed) = this.0.reader.conversation(owner, conversation)? else {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), 0));
             };
             let (mut names, mut found) = (Names::default(), Vec::with_capacity(seqs.len()));
-            // Places in a row are read together.
-            for run in seqs.chunk_by(|one, next| one + 1 == *next) {
+            let mut bytes = 0;
+            // Places in a row are read together, the last first.
+            for run in seqs.chunk_by(|one, next| one + 1 == *next).rev() {
                 let (Some(first), Some(last)) = (run.first(), run.last()) else {
                     continue;
                 };
-                let mut after = first - 1;
-                while after < *last {
-                    let limit = usize::try_from(last - after).unwrap_or(usize::MAX);
-                    let direction = Direction::After(ConversationSeq(after));
+                let mut before = last + 1;
+                while before > *first {
+                    let limit = usize::try_from(before - first).unwrap_or(usize::MAX);
+                    let direction = Direction::Before(ConversationSeq(before));
                     let page = this
                         .0
                         .reader
                         .history(owner, &listed, direction, limit, None)?;
-                    for told in page.messages {
-                        if told.conversation_seq.0 <= *last {
-                            found.push(this.history_view(owner, told, &mut names)?);
+                    let messages = page.messages.into_iter();
+                    for told in messages.take_while(|told| told.conversation_seq.0 >= *first) {
+                        let seq = told.conversation_seq.0;
+                        bytes += told.said_bytes();
+                        if bytes > most && !found.is_empty() {
+                            found.reverse();
+                            return Ok((found, seq + 1));
                         }
+                        found.push(this.history_view(owner, told, &mut names)?);
                     }
-                    match page.next {
-                        Some(next) => after = next.0,
-                        None => break,
-                    }
+                    before = page.next.map_or(*first, |next| next.0);
                 }
             }
-            Ok(found)
+            found.reverse();
+            Ok((found, 0))
         })
         .await
     }

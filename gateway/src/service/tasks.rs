@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use tracing::warn;
 use waybill_core::command::{Ask, Post, To, UserRef};
 use waybill_core::fact::{Audience, Fact, MessagePosted};
 use waybill_core::id::{AudienceNo, Digest, Position, Seq, Time, UserNo};
@@ -159,6 +160,43 @@ impl Service {
             (None, _) => post.to = To::Registered,
         }
         self.post_followed(principal.number, surface, post).await
+    }
+
+    /// Sends a message to several users at once, however many: those who have it, and those who do not. OpenIM's batches are so.
+    ///
+    /// # Errors
+    /// When nobody has got it, or it is not known who has.
+    pub async fn post_batch(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        outgoing: Outgoing<'_>,
+        users: &[String],
+    ) -> Result<(Vec<(String, TaskSent)>, Vec<String>), Error> {
+        let (mut sent, mut failed) = (Vec::with_capacity(users.len()), Vec::new());
+        for part in users.chunks(MAX_LISTED) {
+            let to = TaskTo::Users(part.to_vec());
+            let taken = match self.post(principal, surface, outgoing.clone(), to).await {
+                Ok(taken) => taken,
+                Err(error) if sent.is_empty() || error.kind == Kind::OutcomeUnknown => {
+                    return Err(error);
+                }
+                // Some have it, so the whole is no failure: a caller who sent it again without a key would send it to them
+                // twice.
+                Err(error) => {
+                    warn!(%error, receivers = part.len(), "a part of a batch was not sent");
+                    failed.extend_from_slice(part);
+                    continue;
+                }
+            };
+            for receiver in taken.receivers.unwrap_or_default() {
+                match receiver.result {
+                    Ok(one) => sent.push((receiver.user, one)),
+                    Err(_) => failed.push(receiver.user),
+                }
+            }
+        }
+        Ok((sent, failed))
     }
 
     /// Whether the principal is a business system, before anything else is done for it.

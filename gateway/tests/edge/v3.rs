@@ -267,7 +267,7 @@ async fn conversations_read_recall_delete_and_clear() {
     done(&server, "/msg/revoke_msg", theirs, revoke.clone()).await;
     assert_eq!(
         code(&server, "/msg/revoke_msg", theirs, revoke).await,
-        1001,
+        1404,
         "twice"
     );
 

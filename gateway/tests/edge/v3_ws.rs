@@ -433,3 +433,113 @@ async fn a_second_login_and_a_logout_kick() {
     assert_eq!(read(&next(&mut two).await).0, 2002);
     server.stop().await;
 }
+
+/// A notice in the envelope that the sender makes as large as it may be.
+async fn large(server: &Running, user: &str, number: usize) -> Value {
+    let text: String = (0..16_000_u32)
+        .map(|at| char::from(b'0' + (at.wrapping_mul(2_654_435_761) >> 7) as u8 % 75))
+        .filter(|char| !matches!(char, '"' | '\\'))
+        .collect();
+    let body = serde_json::json!({
+        "to": { "user": user }, "contentType": 1400,
+        "senderNickname": "n".repeat(4_000), "senderFaceURL": format!("https://x/{}", "f".repeat(4_000)),
+        "offlinePush": { "title": "t".repeat(4_000), "desc": "d".repeat(4_000) },
+        "content": { "notificationName": "OA", "notificationType": 1, "text": format!("{number} {text}") },
+    });
+    let sent = server
+        .v1("POST", "/v1/messages", &server.admin, body.to_string())
+        .await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    sent.json()
+}
+
+#[tokio::test]
+async fn no_answer_is_longer_than_a_client_takes() {
+    let (_data, server) = start().await;
+    let token = server.token_of("ann").await;
+    for number in 1..=60 {
+        large(&server, "ann", number).await;
+    }
+    let mut socket = client(&server, "ann", &token).await;
+    let id = "sn_ann_openIM123456".to_owned();
+    let wanted = GetSeqMessageReq {
+        conversations: vec![ConversationSeqs {
+            conversation_id: id.clone(),
+            seqs: Packed((1..=60).collect()),
+        }],
+        ..GetSeqMessageReq::default()
+    };
+    // The same conversation a hundred times is as once.
+    let ranges = PullMessageBySeqsReq {
+        seq_ranges: vec![
+            SeqRange {
+                conversation_id: id.clone(),
+                begin: 1,
+                end: 60,
+                num: 60,
+            };
+            100
+        ],
+        ..PullMessageBySeqsReq::default()
+    };
+    for (identifier, data) in [(1005, wanted.to_vec()), (1002, ranges.to_vec())] {
+        let (error, data) = ask(&mut socket, identifier, "ann", &data).await;
+        assert_eq!(error, 0);
+        assert!(data.len() < 1024 * 1024, "{} bytes", data.len());
+        let found = PullMessagesResp::decode(&data).unwrap().msgs[&id]
+            .msgs
+            .clone();
+        // The newest that fit, without a hole, and none of the others is told to be gone.
+        let seqs: Vec<i64> = found.iter().map(|message| message.seq).collect();
+        let first = seqs[0];
+        assert!(
+            first > 1 && seqs == (first..=60).collect::<Vec<_>>(),
+            "{seqs:?}"
+        );
+        assert!(found.iter().all(|message| message.status != 4));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_good_token_waits_for_nobody_else() {
+    let (_data, server) = start().await;
+    let token = server.token_of("ann").await;
+    let mut waits = 0;
+    for _ in 0..40 {
+        let stream = TcpStream::connect(server.started.ws).await.unwrap();
+        let url = format!(
+            "ws://{}/{}",
+            server.started.ws,
+            query("ann", "no.token", "")
+        );
+        let refused = client_async(url, stream).await.unwrap_err();
+        waits += usize::from(refused.to_string().contains("429"));
+    }
+    assert_eq!(waits, 20, "who is refused too often is told to wait");
+    client(&server, "ann", &token).await;
+    server.stop().await;
+}
+
+/// What was written to a socket has not therefore arrived.
+#[tokio::test]
+async fn delivered_is_what_the_client_has_answered_for() {
+    let (_data, server) = start().await;
+    let token = server.token_of("ann").await;
+    let mut socket = client(&server, "ann", &token).await;
+    let sent = large(&server, "ann", 1).await;
+    let path = format!("/v1/messages/{}", sent["serverMsgID"].as_str().unwrap());
+    let state = async || server.v1("GET", &path, &server.admin, "").await.json()["state"].clone();
+    // The client takes nothing, and so answers no ping; what it says itself proves nothing either.
+    let newest = gzip::pack(&request(1001, "ann", &GetMaxSeqReq::default().to_vec()));
+    socket.send(Frame::binary(newest)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(state().await, "durable");
+    for _ in 0..100 {
+        let _ = tokio::time::timeout(Duration::from_millis(100), socket.next()).await;
+        if state().await == "delivered" {
+            return server.stop().await;
+        }
+    }
+    panic!("it stays {}", state().await);
+}

@@ -107,6 +107,15 @@ pub struct Told {
     pub withdrawn: Option<Withdrawal>,
 }
 
+impl Told {
+    /// Bytes of what it says now.
+    #[must_use]
+    pub fn said_bytes(&self) -> usize {
+        let sent = self.message.as_ref().map_or(0, |said| said.content.len());
+        sent.max(self.changed.bytes())
+    }
+}
+
 /// Which way a page of a conversation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

@@ -10,7 +10,6 @@ use waybill_core::body::OfflinePush;
 use waybill_core::command::{ConversationKind, Unknown};
 use waybill_core::fact::Options;
 use waybill_core::id::{UserNo, check_id};
-use waybill_core::limits::MAX_LISTED;
 use waybill_core::record::Surface;
 
 use super::reply::Reply;
@@ -25,7 +24,7 @@ use crate::http::respond::{self, Body};
 use crate::http::{Answered, Call};
 use crate::openim::go::bind::{BindError, Shape, Values, bind, scan};
 use crate::openim::go::scan::Tape;
-use crate::service::{AskedTerms, Issued, Outgoing, Registration, Service, TaskTo};
+use crate::service::{AskedTerms, Issued, Outgoing, Registration, Service};
 use crate::telemetry::metrics::Route;
 use crate::telemetry::same_secret;
 
@@ -263,32 +262,10 @@ async fn batch_send_checked(
             Err(_) => failed.push(id.to_string()),
         }
     }
-    let mut sent = Vec::with_capacity(good.len());
-    for part in good.chunks(MAX_LISTED) {
-        let to = TaskTo::Users(part.to_vec());
-        let taken = service
-            .post(&ready.principal, Surface::OpenImV2, outgoing.clone(), to)
-            .await;
-        let taken = match taken {
-            Ok(taken) => taken,
-            // Nobody has it, or nobody knows who has.
-            Err(error) if sent.is_empty() || error.kind == Kind::OutcomeUnknown => {
-                return Err(error);
-            }
-            // Some have it, so the whole is no failure: a caller who sent it again without a key would send it to them twice.
-            Err(error) => {
-                tracing::warn!(%error, receivers = part.len(), "a part of a batch was not sent");
-                failed.extend_from_slice(part);
-                continue;
-            }
-        };
-        for receiver in taken.receivers.unwrap_or_default() {
-            match receiver.result {
-                Ok(one) => sent.push((receiver.user, one)),
-                Err(_) => failed.push(receiver.user),
-            }
-        }
-    }
+    let (sent, others) = service
+        .post_batch(&ready.principal, Surface::OpenImV2, outgoing, &good)
+        .await?;
+    failed.extend(others);
     Ok((Reply::batch_sent(&sent, &failed), failed.is_empty()))
 }
 

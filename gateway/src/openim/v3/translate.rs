@@ -13,6 +13,9 @@ use super::names;
 use super::proto::{MsgData, OfflinePushInfo};
 use crate::service::{HistoryView, MessageTold, Note, Outline, Place, View};
 
+/// Longest content that is told with a change, in bytes.
+const TOLD_CONTENT_BYTES: usize = 4 * 1024;
+
 /// OpenIM's status of a message that is there, and of one that is gone.
 const THERE: i32 = 2;
 const GONE: i32 = 4;
@@ -338,13 +341,16 @@ fn removed(own: &str, conversation: &str, seqs: &[u64]) -> Value {
 fn changed(conversation: &str, seq: u64, aside: &Aside) -> Option<Value> {
     let told = &aside.message.as_ref()?.told;
     let line = told.status_line.as_ref();
+    // It is escaped once for each text that it stands in; a long one is asked for where the message is.
+    let said = told.message.as_ref();
+    let said = said.filter(|said| said.content.len() <= TOLD_CONTENT_BYTES);
     let data = json!({
         "conversationID": conversation,
         "seq": seq,
         "clientMsgID": told.client_msg_id,
         "serverMsgID": told.server_msg_id,
         "contentType": told.content_type,
-        "content": told.message.as_ref().map(|said| content::given(told.content_type, &said.content)),
+        "content": said.map(|said| content::given(told.content_type, &said.content)),
         "statusLine": line.map(|line| json!({ "text": line.text, "color": line.color })),
     });
     Some(json!({ "key": CHANGED_KEY, "data": data.to_string() }))

@@ -63,7 +63,10 @@ pub(super) fn parse_token(service: &Service, call: &Call<'_>) -> Given {
         token: String,
     }
     let asked: Parse = body(call)?;
-    let principal = service.authenticate(&asked.token)?;
+    // It is no session's token that is wrong: clients would log out.
+    let principal = service
+        .authenticate(&asked.token)
+        .map_err(|error| Error::at(Kind::InvalidField, "token", error.to_string()))?;
     Ok(json!({
         "userID": principal.user,
         "platformID": platform::shown(principal.platform),

@@ -253,6 +253,12 @@ async fn set(asked: &Asked<'_>) -> Given {
         let what = format!("a request names from 1 to {MOST} users");
         return Err(Error::at(Kind::InvalidField, "userIDs", what));
     }
+    // All may be changed, or none is.
+    for user in &wanted.user_ids {
+        if !asked.principal.may_act_for(user) {
+            return Err(Error::of(Kind::Forbidden));
+        }
+    }
     for user in &wanted.user_ids {
         let named = peer_of(user, &settings.conversation_id);
         let named = named.ok_or_else(|| Error::of(Kind::UnknownConversation))?;

@@ -13,7 +13,10 @@ use crate::openim::v3::translate;
 use crate::service::{Named, Outline};
 
 /// Most conversations in an answer.
-const MOST: usize = 500;
+const MOST: usize = 100;
+
+/// Bytes of an answer beyond which conversations come without their last messages.
+const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Given {
     let body = asked.call.body;
@@ -39,11 +42,13 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
         _ => return no_route(),
     };
     let mut answer = ConversationsResp::default();
+    let mut bytes = 0;
     for outline in &outlines {
         answer.unread_count += translate::number(outline.unread);
-        answer
-            .conversations
-            .push(row(asked, &owner, outline).await?);
+        let row = row(asked, &owner, outline, bytes < ANSWER_BYTES).await?;
+        let last = row.last_msg.as_ref();
+        bytes += last.map_or(0, |last| last.content.len());
+        answer.conversations.push(row);
     }
     let text = STANDARD.encode(answer.to_vec());
     // Later clients ask for JSON by their content type; none of them is known yet.
@@ -64,12 +69,20 @@ fn own(asked: &Asked<'_>, named: String) -> String {
     }
 }
 
-async fn row(asked: &Asked<'_>, owner: &str, outline: &Outline) -> Result<ConversationMsg, Error> {
+async fn row(
+    asked: &Asked<'_>,
+    owner: &str,
+    outline: &Outline,
+    with_last: bool,
+) -> Result<ConversationMsg, Error> {
     let named = Named {
         kind: outline.place.kind,
         peer: &outline.place.peer,
     };
-    let last = vec![outline.head.0];
+    let last = match with_last {
+        true => vec![outline.head.0],
+        false => Vec::new(),
+    };
     let last = asked
         .service
         .messages_at(&asked.principal, owner, named, last)
@@ -82,6 +95,6 @@ async fn row(asked: &Asked<'_>, owner: &str, outline: &Outline) -> Result<Conver
             .map(|view| translate::message(owner, &outline.place, view)),
         user: users::info(asked.service, &asked.principal, &outline.place.peer).await?,
         max_seq: head,
-        read_seq: head - translate::number(outline.unread),
+        read_seq: translate::number(outline.read_as_counted()),
     })
 }

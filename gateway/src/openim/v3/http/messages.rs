@@ -112,7 +112,7 @@ async fn positions(asked: &Asked<'_>) -> Given {
 fn position(outline: &Outline) -> Value {
     json!({
         "maxSeq": outline.head.0,
-        "hasReadSeq": outline.head.0.saturating_sub(outline.unread),
+        "hasReadSeq": outline.read_as_counted(),
         "maxSeqTime": translate::number(outline.last_time.0),
     })
 }

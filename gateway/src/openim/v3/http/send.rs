@@ -11,7 +11,6 @@ use waybill_core::command::ConversationKind;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::Options;
 use waybill_core::id::{Time, check_id};
-use waybill_core::limits::MAX_LISTED;
 use waybill_core::record::Surface;
 
 use super::{Asked, Given, not_offered};
@@ -20,7 +19,7 @@ use crate::error::{Error, Kind};
 use crate::openim::v3::online::Told;
 use crate::openim::v3::{content, names, translate};
 use crate::random;
-use crate::service::{AskedTerms, Outgoing, TaskTo, now_seconds};
+use crate::service::{AskedTerms, Outgoing, TaskSent, TaskTo, now_seconds};
 
 /// Most receivers of one request.
 const MOST: usize = 10_000;
@@ -235,25 +234,20 @@ pub(super) async fn many(asked: &Asked<'_>) -> Given {
         return Ok(json!({ "results": [], "failedUserIDs": [] }));
     }
     let (good, mut failed) = receivers(&ready.wanted.recv_ids)?;
-    let mut results = Vec::with_capacity(good.len());
-    for part in good.chunks(MAX_LISTED) {
-        let to = TaskTo::Users(part.to_vec());
-        let outgoing = outgoing(asked, &ready, "", &key);
-        let taken = service
-            .post(principal, Surface::OpenImV3, outgoing, to)
-            .await?;
-        for receiver in taken.receivers.unwrap_or_default() {
-            match receiver.result {
-                Ok(sent) => results.push(json!({
-                    "serverMsgID": sent.server_msg_id,
-                    "clientMsgID": sent.client_msg_id,
-                    "sendTime": sent.time.0,
-                    "recvID": receiver.user,
-                })),
-                Err(_) => failed.push(Value::from(receiver.user)),
-            }
-        }
-    }
+    let outgoing = outgoing(asked, &ready, "", &key);
+    let (sent, others) = service
+        .post_batch(principal, Surface::OpenImV3, outgoing, &good)
+        .await?;
+    failed.extend(others.into_iter().map(Value::from));
+    let result = |(user, sent): &(String, TaskSent)| {
+        json!({
+            "serverMsgID": sent.server_msg_id,
+            "clientMsgID": sent.client_msg_id,
+            "sendTime": sent.time.0,
+            "recvID": user,
+        })
+    };
+    let results: Vec<_> = sent.iter().map(result).collect();
     Ok(json!({ "results": results, "failedUserIDs": failed }))
 }
 

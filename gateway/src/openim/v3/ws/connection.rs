@@ -24,7 +24,7 @@ use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::online::Listening;
 use crate::registry::{CloseReason, Registration};
-use crate::service::{Pulled, Service, Subscription};
+use crate::service::{Pulled, Service, Subscription, now_seconds};
 use crate::telemetry::metrics::TransportLabel;
 
 /// Identifiers of what the server says unasked.
@@ -36,6 +36,9 @@ const PING_EVERY: Duration = Duration::from_secs(27);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How soon after a push the client is asked whether it has arrived.
 const PING_AFTER_PUSH: Duration = Duration::from_millis(500);
+
+/// How long after its sync, and after its last pull, a client is taken to have asked for all that it missed.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// How long a peer may take for one frame.
 const SEND_PATIENCE: Duration = Duration::from_secs(20);
@@ -95,10 +98,10 @@ struct Connection<S> {
     cursor: Seq,
     /// How many of the entries up to there are no messages.
     control: ControlSeq,
-    /// Up to where the client has been told, by a push or by an answer to its sync.
+    /// Up to where the client has been told, by pushes or by answers since its sync.
     told: Seq,
-    /// Up to where it was told when it was asked for a sign of life.
-    asked_for: Option<Seq>,
+    /// Up to where it will have been told when it has pulled what it missed, and when that is.
+    syncing: Option<(Seq, Instant)>,
     /// Up to where it is known to have the log.
     reached: Seq,
     heard: Instant,
@@ -109,6 +112,8 @@ struct Connection<S> {
     show: Option<Instant>,
     /// When one that has not synced and has missed much is sent away.
     renew: Option<Instant>,
+    /// When its token is over.
+    expires: Instant,
 }
 
 /// Serves a connection until it ends.
@@ -134,7 +139,7 @@ where
         cursor: ends.span.head,
         control: ends.control,
         told: Seq(0),
-        asked_for: None,
+        syncing: None,
         reached: Seq(0),
         heard: now,
         ping: now + PING_EVERY,
@@ -143,6 +148,7 @@ where
         renew: missed
             .filter(|left| shows.is_some() && ends.span.head.0 > left.0.saturating_add(COUNTED))
             .map(|_| now + SYNCS_AGAIN),
+        expires: now + Duration::from_secs(parts.principal.expires.saturating_sub(now_seconds())),
         parts,
         socket,
     };
@@ -172,7 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     identifier: KICK,
                     ..Reply::default()
                 };
-                let _ = self.reply(&kick).await;
+                let bytes = self.parts.codec.write(&kick);
+                let _ = self.put(Frame::binary(bytes)).await;
                 Some((CloseCode::Normal, "logged in elsewhere, or logged out"))
             }
         };
@@ -189,10 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// not sent away again for the same.
     fn leave(&self, end: &End) {
         let behind = self.show.is_some() || self.renew.is_some();
-        let at = if behind && !matches!(end, End::Again) {
-            self.missed
-        } else {
-            Some(self.cursor)
+        let at = match end {
+            End::Again => Some(self.cursor),
+            // What was written may not have arrived.
+            _ if !behind && self.reached.0 > 0 => Some(self.reached),
+            _ => self.missed,
         };
         let parts = &self.parts;
         if let Some(seq) = at {
@@ -227,7 +235,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn follow(&mut self, watch: &mut Subscription) -> End {
         loop {
-            let wakes = [Some(self.ping), self.show, self.renew];
+            let syncs = self.syncing.map(|(_, at)| at);
+            let wakes = [
+                Some(self.ping),
+                self.show,
+                self.renew,
+                syncs,
+                Some(self.expires),
+            ];
             let wake = wakes.into_iter().flatten().min().unwrap_or(self.ping);
             let done = tokio::select! {
                 biased;
@@ -256,13 +271,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if self.renew.is_some_and(|renew| renew <= now) {
             return Err(End::Again);
         }
+        if self.expires <= now {
+            return Err(End::Broken("the token is over"));
+        }
+        if let Some((seq, at)) = self.syncing
+            && at <= now
+        {
+            self.syncing = None;
+            self.tell(seq);
+        }
         if self.ping <= now {
             if now - self.heard > PING_EVERY + PATIENCE {
                 return Err(End::Broken("no sign of life"));
             }
             self.ping = now + PING_EVERY;
-            self.asked_for = Some(self.told);
-            self.send(Frame::Ping(Vec::new().into())).await?;
+            // Its answer shows that everything written before it has arrived.
+            let told = self.told.0.to_be_bytes().to_vec();
+            self.send(Frame::Ping(told.into())).await?;
         }
         Ok(())
     }
@@ -271,7 +296,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.heard = Instant::now();
         match frame {
             Frame::Binary(bytes) => {
-                self.reached(self.told).await;
                 let request = self.parts.codec.read(&bytes);
                 let request = request.ok_or(End::Broken("a frame that is no request"))?;
                 self.answer(&request).await
@@ -280,9 +304,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Some(answer) => self.send(Frame::text(answer)).await,
                 None => Err(End::Broken("a text that is no ping")),
             },
-            Frame::Pong(_) => {
-                if let Some(seq) = self.asked_for.take() {
-                    self.reached(seq).await;
+            Frame::Pong(bytes) => {
+                if let Ok(seq) = bytes.as_ref().try_into() {
+                    self.reached(self.told.min(Seq(u64::from_be_bytes(seq))))
+                        .await;
                 }
                 Ok(())
             }
@@ -311,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         );
         if synced && answered.is_ok() {
             (self.show, self.renew) = (None, None);
-            self.tell(head);
+            self.syncing = Some((head, Instant::now() + SETTLES));
         }
         let (error, text, data) = match &answered {
             Ok(data) => (0, String::new(), &data[..]),
@@ -326,6 +351,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             data,
         };
         self.reply(&reply).await?;
+        let pulled = matches!(
+            request.identifier,
+            requests::PULL_RANGES | requests::PULL_SEQS
+        );
+        if pulled && let Some((_, at)) = &mut self.syncing {
+            *at = Instant::now() + SETTLES;
+        }
         if request.identifier == requests::SEND && self.parts.codec == Codec::Json {
             sleep(ECHO_AFTER).await;
         }
@@ -445,7 +477,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.send(Frame::binary(bytes)).await
     }
 
+    /// Sends a frame, unless the connection is to end meanwhile: a slow peer does not put that off.
     async fn send(&mut self, frame: Frame) -> Result<(), End> {
+        if let Some(reason) = self.parts.live.close_reason() {
+            return Err(End::Asked(reason));
+        }
+        self.put(frame).await
+    }
+
+    async fn put(&mut self, frame: Frame) -> Result<(), End> {
         match timeout(SEND_PATIENCE, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),

@@ -49,11 +49,13 @@ use crate::openim::v3::{Online, platform};
 use crate::registry::{Identity, Registration, Transport};
 use crate::service::{Service, Which};
 use crate::shutdown::Stopping;
-use crate::telemetry::metrics::TransportLabel;
+use crate::telemetry::metrics::{Reason, TransportLabel};
 
 /// The longest frame of a client.
 const CLIENT_FRAME: usize = 51_200;
 
+/// Read buffer of a connection, in bytes: most are idle, and each holds one.
+const READ_BUFFER: usize = 4 * 1024;
 /// What waits in memory for a slow peer at most: one answer.
 const WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
@@ -127,8 +129,14 @@ impl Gateway {
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(admitted) = self.admission.admit(peer.ip()) else {
-            return;
+        let admitted = match self.admission.admit(peer.ip()) {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                let reason = refused.name();
+                let refusals = &self.service.metrics().connections_refused;
+                refusals.get_or_create(&Reason { reason }).inc();
+                return;
+            }
         };
         if stream.set_nodelay(true).is_err() {
             return;
@@ -238,22 +246,21 @@ impl Gateway {
     /// Whether somebody may connect.
     fn admit(&self, hello: &Hello, peer: SocketAddr) -> Result<Admitted, Error> {
         let now = Instant::now();
-        if !self.attempts.may_try(peer.ip(), &hello.send_id, now) {
-            return Err(Error::of(Kind::Busy));
-        }
-        let admitted = hello.authenticate(&self.service).and_then(|principal| {
-            let others = self.others(&principal, hello);
-            let live = self.join(&principal, hello)?;
-            Ok(Admitted {
-                principal,
-                live,
-                others,
-            })
-        });
-        if admitted.is_err() {
+        let principal = hello.authenticate(&self.service).map_err(|error| {
+            // Those who come with a good token wait for nobody.
+            if !self.attempts.may_try(peer.ip(), &hello.send_id, now) {
+                return Error::of(Kind::Busy);
+            }
             self.attempts.refused(peer.ip(), &hello.send_id, now);
-        }
-        admitted
+            error
+        })?;
+        let others = self.others(&principal, hello);
+        let live = self.join(&principal, hello)?;
+        Ok(Admitted {
+            principal,
+            live,
+            others,
+        })
     }
 
     /// Takes a connection in. One of the same platform ends: it was logged in elsewhere, or is the same client's old one.
@@ -364,6 +371,7 @@ async fn over(socket: Upgraded) -> WebSocketStream<TokioIo<Upgraded>> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(CLIENT_FRAME))
         .max_frame_size(Some(CLIENT_FRAME))
+        .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER);
     WebSocketStream::from_raw_socket(TokioIo::new(socket), Role::Server, Some(config)).await

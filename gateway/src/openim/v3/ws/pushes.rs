@@ -17,8 +17,8 @@ use crate::service::{Named, Note, Outline, Service, Told as Entry, View, now_sec
 /// Most bytes of messages in a frame: clients take 1 MiB, and gzip may not help.
 pub const FRAME_BYTES: usize = 900 * 1024;
 
-/// Bytes of a message besides its content, generously.
-const ENVELOPE_BYTES: usize = 1024;
+/// Bytes of a message in a frame besides its own: the field and its length.
+const FRAMING_BYTES: usize = 16;
 
 /// Messages of one conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +31,10 @@ pub struct Push {
     pub operation_id: String,
 }
 
-/// About how many bytes a message takes.
+/// How many bytes a message takes in a frame. Its envelope is counted too: senders choose most of it.
 #[must_use]
 pub fn size(message: &MsgData) -> usize {
-    message.content.len() + ENVELOPE_BYTES
+    message.to_vec().len() + FRAMING_BYTES
 }
 
 impl Push {

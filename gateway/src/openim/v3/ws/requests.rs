@@ -30,8 +30,10 @@ pub const LOGOUT: i64 = 2003;
 pub const BACKGROUND: i64 = 2004;
 pub const PRESENCE: i64 = 2005;
 
-/// Most messages of one conversation in an answer.
-const PULLED: u64 = 500;
+/// Most messages in an answer.
+const PULLED: u64 = 1_000;
+/// No more is read for an answer in which less room than this is left: few messages are so short.
+const LEAST_ROOM: usize = 4 * 1024;
 /// Most conversations in one request.
 const ASKED: usize = 1_000;
 /// Most notifications in an answer: the client takes the whole range for received, so the last ones count.
@@ -58,8 +60,7 @@ fn named(place: &Place) -> Named<'_> {
 fn seqs_of(outline: &Outline) -> Seqs {
     Seqs {
         max_seq: translate::number(outline.head.0),
-        // The client takes the difference for what is unread: so it is exact also where not every message counts.
-        has_read_seq: translate::number(outline.head.0.saturating_sub(outline.unread)),
+        has_read_seq: translate::number(outline.read_as_counted()),
         max_seq_time: translate::number(outline.last_time.0),
     }
 }
@@ -124,10 +125,11 @@ impl Asker<'_> {
         self.own(&asked.user_id)?;
         check_count(asked.seq_ranges.len())?;
         let mut answer = PullMessagesResp::default();
-        let mut room = FRAME_BYTES;
+        let mut room = Room::new();
         // What is no message is told once, so it comes first; messages come again through the history.
         for range in &asked.seq_ranges {
-            if names::read(&self.principal.user, &range.conversation_id) == Some(Name::Own) {
+            let own = names::read(&self.principal.user, &range.conversation_id) == Some(Name::Own);
+            if own && answer.notification_msgs.is_empty() {
                 let found = self.notifications(range, &mut room).await?;
                 answer
                     .notification_msgs
@@ -136,6 +138,9 @@ impl Asker<'_> {
         }
         for range in &asked.seq_ranges {
             let name = names::read(&self.principal.user, &range.conversation_id);
+            if answer.msgs.contains_key(&range.conversation_id) {
+                continue;
+            }
             let found = match name {
                 Some(Name::Own) => continue,
                 Some(Name::Chat(named)) => self.range(named, range, &mut room).await?,
@@ -158,24 +163,24 @@ impl Asker<'_> {
         &self,
         named: Named<'_>,
         range: &SeqRange,
-        room: &mut usize,
+        room: &mut Room,
     ) -> Result<PullMsgs, Error> {
+        if room.is_used_up() {
+            return Ok(PullMsgs::default());
+        }
         let Some(outline) = self.outline(named).await? else {
             return Ok(PullMsgs::default());
         };
         let end = unsigned(range.end).min(outline.head.0);
         let first = unsigned(range.begin).max(outline.cleared.0 + 1);
-        let count = unsigned(range.num).clamp(1, PULLED);
+        let count = unsigned(range.num).clamp(1, room.messages);
         let first = first.max(end.saturating_sub(count - 1)).max(1);
         if first > end {
             return Ok(PullMsgs::default());
         }
         let seqs: Vec<u64> = (first..=end).collect();
-        let mut messages = self.messages(&outline.place, &seqs, true).await?;
         // The newest fit; the others come through the history.
-        messages.reverse();
-        fit(&mut messages, room);
-        messages.reverse();
+        let messages = self.messages(&outline.place, &seqs, true, room).await?;
         Ok(PullMsgs {
             msgs: messages,
             ..PullMsgs::default()
@@ -183,7 +188,7 @@ impl Asker<'_> {
     }
 
     /// All of a range of the user's own notifications, or the last ones of a long one.
-    async fn notifications(&self, range: &SeqRange, room: &mut usize) -> Result<PullMsgs, Error> {
+    async fn notifications(&self, range: &SeqRange, room: &mut Room) -> Result<PullMsgs, Error> {
         let control = self.service.ends(self.principal, "")?.control.0;
         let end = unsigned(range.end).min(control);
         let begin = unsigned(range.begin).max(1);
@@ -205,11 +210,8 @@ impl Asker<'_> {
                 messages.push(message);
             }
         }
-        messages.reverse();
-        fit(&mut messages, room);
-        messages.reverse();
         Ok(PullMsgs {
-            msgs: messages,
+            msgs: room.newest_of(messages),
             ..PullMsgs::default()
         })
     }
@@ -222,16 +224,17 @@ impl Asker<'_> {
         Ok(found.into_iter().next())
     }
 
-    /// The messages at these places; with `dense`, what is gone has a placeholder.
+    /// The messages at these places, the newest for which there is room; with `dense`, what is gone has a placeholder.
     async fn messages(
         &self,
         place: &Place,
         seqs: &[u64],
         dense: bool,
+        room: &mut Room,
     ) -> Result<Vec<MsgData>, Error> {
         let service = self.service;
-        let found = service
-            .messages_at(self.principal, "", named(place), seqs.to_vec())
+        let (found, from) = service
+            .newest_at(self.principal, "", named(place), seqs.to_vec(), room.bytes)
             .await?;
         let own = &self.principal.user;
         let message = |seq: &u64| {
@@ -241,7 +244,8 @@ impl Asker<'_> {
                 None => dense.then(|| translate::placeholder(*seq)),
             }
         };
-        Ok(seqs.iter().filter_map(message).collect())
+        let read = seqs.iter().filter(|seq| **seq >= from);
+        Ok(room.newest_of(read.filter_map(message).collect()))
     }
 
     async fn by_seq(&self, request: &Request) -> Result<Vec<u8>, Error> {
@@ -249,9 +253,12 @@ impl Asker<'_> {
         self.own(&asked.user_id)?;
         check_count(asked.conversations.len())?;
         let mut answer = PullMessagesResp::default();
-        let mut room = FRAME_BYTES;
+        let mut room = Room::new();
         for conversation in &asked.conversations {
             let id = &conversation.conversation_id;
+            if answer.msgs.contains_key(id) {
+                continue;
+            }
             let mut seqs: Vec<u64> = conversation
                 .seqs
                 .0
@@ -261,7 +268,7 @@ impl Asker<'_> {
             seqs.sort_unstable();
             seqs.dedup();
             seqs.retain(|seq| *seq > 0);
-            seqs.truncate(usize::try_from(PULLED).unwrap_or(usize::MAX));
+            seqs.truncate(usize::try_from(room.messages).unwrap_or(usize::MAX));
             let found = match names::read(&self.principal.user, id) {
                 Some(Name::Chat(named)) => {
                     self.listed(named, &seqs, asked.order, &mut room).await?
@@ -282,8 +289,11 @@ impl Asker<'_> {
         named: Named<'_>,
         seqs: &[u64],
         order: i32,
-        room: &mut usize,
+        room: &mut Room,
     ) -> Result<PullMsgs, Error> {
+        if room.is_used_up() {
+            return Ok(PullMsgs::default());
+        }
         let Some(outline) = self.outline(named).await? else {
             return Ok(PullMsgs::default());
         };
@@ -292,11 +302,8 @@ impl Asker<'_> {
             .copied()
             .filter(|seq| *seq <= outline.head.0)
             .collect();
-        let mut messages = self.messages(&outline.place, &there, true).await?;
         // What does not fit is asked for again.
-        messages.reverse();
-        fit(&mut messages, room);
-        messages.reverse();
+        let messages = self.messages(&outline.place, &there, true, room).await?;
         let min = outline.cleared.0 + 1;
         let before = order == 1 && seqs.first().is_some_and(|seq| *seq < min);
         let behind = order == 0 && seqs.last().is_some_and(|seq| *seq > outline.head.0);
@@ -347,9 +354,14 @@ impl Asker<'_> {
         self.own(&asked.user_id)?;
         let own = &self.principal.user;
         let mut answer = GetLastMessageResp::default();
+        let mut room = Room::new();
         for outline in self.chosen(&asked.conversation_ids).await? {
+            // It asks only where it has nothing better; what does not fit comes with the next message.
+            if room.is_used_up() {
+                break;
+            }
             let messages = self
-                .messages(&outline.place, &[outline.head.0], false)
+                .messages(&outline.place, &[outline.head.0], false, &mut room)
                 .await?;
             if let Some(message) = messages.into_iter().next() {
                 answer.msgs.insert(names::of(own, &outline.place), message);
@@ -394,15 +406,37 @@ fn check_count(count: usize) -> Result<(), Error> {
     Err(Error::new(Kind::InvalidField, what))
 }
 
-/// Keeps the first messages that fit, and takes their room.
-fn fit(messages: &mut Vec<MsgData>, room: &mut usize) {
-    let mut fitting = 0;
-    for message in messages.iter() {
-        match room.checked_sub(pushes::size(message)) {
-            Some(left) => *room = left,
-            None => break,
+/// What is left of an answer: frames have a bound, and so has what is read for one.
+struct Room {
+    bytes: usize,
+    messages: u64,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            bytes: FRAME_BYTES,
+            messages: PULLED,
         }
-        fitting += 1;
     }
-    messages.truncate(fitting);
+
+    fn is_used_up(&self) -> bool {
+        self.bytes < LEAST_ROOM || self.messages == 0
+    }
+
+    /// The last messages that fit, which then take their room.
+    fn newest_of(&mut self, mut messages: Vec<MsgData>) -> Vec<MsgData> {
+        let mut fitting = 0;
+        for message in messages.iter().rev() {
+            match self.bytes.checked_sub(pushes::size(message)) {
+                Some(left) if self.messages > 0 => {
+                    self.bytes = left;
+                    self.messages -= 1;
+                }
+                _ => break,
+            }
+            fitting += 1;
+        }
+        messages.split_off(messages.len() - fitting)
+    }
 }
