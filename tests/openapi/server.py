@@ -28,7 +28,7 @@ class Server:
         (folder / "config.toml").write_text(CONFIG)
         data = folder / "data"
         command = [program, "serve", "--config", str(folder / "config.toml"), "--data", str(data)]
-        for listener in ("--http", "--quic", "--ops"):
+        for listener in ("--http", "--quic", "--ws", "--ops"):
             command += [listener, "127.0.0.1:0"]
         said = folder / "stdout"
         with said.open("w") as out, self._log.open("w") as errors:
