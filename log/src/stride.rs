@@ -8,8 +8,8 @@ use waybill_core::limits::MAX_CHUNK;
 
 use crate::writer::Counters;
 
-/// Receivers of a step at least, while others ask the writer too: some 0.4 ms of its time.
-const SHORT: u16 = 32;
+/// Receivers of a step at least, while others ask the writer too: some 0.2 ms of its time.
+const SHORT: u16 = 16;
 
 /// What a receiver costs the writer, in microseconds. Where a sync takes longer than [`SHORT`] of them, whoever waits for a step waits
 /// for the disk anyway, and a step is as much work as a sync takes.
@@ -84,14 +84,14 @@ mod tests {
         let mut stride = Stride::default();
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
-        assert_eq!(stride.next(1_000, 150, at(0)), 64);
-        assert_eq!(stride.next(1_001, 150, at(1)), 128);
+        assert_eq!(stride.next(1_000, 150, at(0)), 2 * SHORT);
+        assert_eq!(stride.next(1_001, 150, at(1)), 4 * SHORT);
         assert_eq!(stride.next(1_003, 150, at(900)), SHORT);
         assert_eq!(stride.next(1_004, 150, at(1_800)), SHORT);
         let grown: Vec<_> = (0..6)
             .map(|step| stride.next(1_005 + step, 150, at(2_000 + step)))
             .collect();
-        assert_eq!(grown, [64, 128, 256, 500, 500, 500]);
+        assert_eq!(grown, [32, 64, 128, 256, 500, 500]);
         assert_eq!(stride.next(1_012, 150, at(2_010)), SHORT);
         // On a slow disk the steps are as long as a sync.
         assert_eq!(stride.next(1_014, 2_400, at(2_011)), 200);
