@@ -14,7 +14,7 @@ use support::told::Told;
 use waybill_core::command::{Ask, Deed, To};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Options, Terms, Withdrawal};
-use waybill_core::id::{ConversationSeq, Time, UserNo};
+use waybill_core::id::{ConversationSeq, Position, Time, UserNo};
 use waybill_core::limits::{MAX_CHUNK, MAX_RECALLED};
 use waybill_core::outcome::Refusal;
 use waybill_core::state::{MapState, StateExt, UserHeadRow};
@@ -244,8 +244,8 @@ fn a_recall_on_the_way_of_a_change_reaches_everybody_once() {
     );
 }
 
-#[test]
-fn a_fan_out_takes_the_place_of_one_that_is_still_on_its_way() {
+/// A message that only some have by now, and a second of the same key behind it.
+fn one_on_the_way_and_another() -> (World, Terms, Position, Position) {
     let mut world = World::new(MANY);
     let key = Terms {
         collapse: Some([1; 8]),
@@ -254,6 +254,12 @@ fn a_fan_out_takes_the_place_of_one_that_is_still_on_its_way() {
     let first = world.wide(1, key);
     world.go_on(1);
     let second = world.wide(1, key);
+    (world, key, first, second)
+}
+
+#[test]
+fn a_fan_out_takes_the_place_of_one_that_is_still_on_its_way() {
+    let (mut world, key, first, second) = one_on_the_way_and_another();
     // To her come all three, each in the place of the one before.
     world.single(1, LATE, Options::default(), key);
     world.check(SOME.into_iter().chain([LATE]));
@@ -273,14 +279,7 @@ fn a_fan_out_takes_the_place_of_one_that_is_still_on_its_way() {
 /// Whoever had not got the earlier one when it was withdrawn is told nothing of it.
 #[test]
 fn a_fan_out_takes_the_place_of_one_that_was_withdrawn_on_its_way() {
-    let mut world = World::new(MANY);
-    let key = Terms {
-        collapse: Some([1; 8]),
-        ..Terms::default()
-    };
-    let first = world.wide(1, key);
-    world.go_on(1);
-    let second = world.wide(1, key);
+    let (mut world, key, first, second) = one_on_the_way_and_another();
     world.recall(first, None).unwrap();
     world.single(1, 2, Options::default(), key);
     world.finish();

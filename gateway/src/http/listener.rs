@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use super::admission::Admission;
@@ -79,6 +80,42 @@ impl Drained {
     }
 }
 
+/// Takes connections until the server stops.
+pub(crate) async fn accept(
+    socket: &TcpListener,
+    mut stopping: Stopping,
+    take: impl Fn(TcpStream, SocketAddr),
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = stopping.draining() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => take(stream, peer),
+            Err(error) => {
+                warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Begins TLS, which the peer must have done within `patience`; `None` when it has not.
+pub(crate) async fn secure(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    patience: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
+        Err(_) => debug!(%peer, "the TLS handshake took too long"),
+    }
+    None
+}
+
 impl<H: Handler> Listeners<H> {
     /// Takes what all listeners have in common.
     pub fn new(
@@ -112,20 +149,8 @@ impl<H: Handler> Listeners<H> {
 
     /// Takes connections until the server stops.
     pub async fn listen(self, socket: TcpListener) {
-        let mut stopping = self.stopping.clone();
-        loop {
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = stopping.draining() => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.take(stream, peer),
-                Err(error) => {
-                    warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(REST).await;
-                }
-            }
-        }
+        let stopping = self.stopping.clone();
+        accept(&socket, stopping, |stream, peer| self.take(stream, peer)).await;
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
@@ -163,10 +188,8 @@ impl<H: Handler> Listeners<H> {
         let Some(acceptor) = self.tls.clone() else {
             return self.converse(stream, peer).await;
         };
-        match tokio::time::timeout(self.handshake, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, peer).await,
-            Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
-            Err(_) => debug!(%peer, "the TLS handshake took too long"),
+        if let Some(stream) = secure(&acceptor, stream, peer, self.handshake).await {
+            self.converse(stream, peer).await;
         }
     }
 

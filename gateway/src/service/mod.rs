@@ -21,6 +21,7 @@ mod tasks;
 mod timers;
 mod waiting;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -220,6 +221,26 @@ impl Service {
             .hash_key
             .hash(Domain::Request, &[about.as_bytes(), text.as_bytes()])
             .to_string()
+    }
+
+    /// What makes a send of an OpenIM caller a retry of another: the key that was given, else the clientMsgID, which sends take
+    /// themselves (then this is empty); else, for accounts that are configured so, the operationID.
+    #[must_use]
+    pub fn retry_key<'a>(
+        &self,
+        principal: &Principal,
+        given: &'a str,
+        client_msg_id: &str,
+        operation_id: &str,
+    ) -> Cow<'a, str> {
+        let account = self.config().manager(&principal.user);
+        let by_operation = account.is_some_and(|account| account.operation_id_is_key);
+        if given.is_empty() && client_msg_id.is_empty() && by_operation {
+            // An operationID may be longer than a key.
+            Cow::Owned(self.text_key("operationID", operation_id))
+        } else {
+            Cow::Borrowed(given)
+        }
     }
 
     /// Lets go of the writer: whatever is asked from now on is answered with "stopping". What is under way is answered.

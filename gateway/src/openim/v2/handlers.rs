@@ -343,17 +343,8 @@ fn key<'r>(
     principal: &Principal,
     request: &'r ManagementSendMsg<'_>,
 ) -> Result<Cow<'r, str>, Error> {
-    let key = call.idempotency_key()?;
-    if !key.is_empty() || !request.client_msg_id().is_empty() {
-        return Ok(Cow::Borrowed(key));
-    }
-    let account = service.config().manager(&principal.user);
-    if account.is_some_and(|account| account.operation_id_is_key) {
-        // An operationID may be longer than a key.
-        let hash = service.text_key("operationID", request.operation_id());
-        return Ok(Cow::Owned(hash));
-    }
-    Ok(Cow::Borrowed(""))
+    let (own, traced) = (request.client_msg_id(), request.operation_id());
+    Ok(service.retry_key(principal, call.idempotency_key()?, own, traced))
 }
 
 /// To how many a request sends: a batch may be to nobody.

@@ -130,16 +130,12 @@ fn ready(asked: &Asked<'_>) -> Result<Ready, Error> {
 /// What makes this call a retry of another: the header, else the clientMsgID, which the service takes itself; else, for accounts
 /// configured so, the operationID.
 fn key<'a>(asked: &'a Asked<'_>, ready: &Ready) -> Result<Cow<'a, str>, Error> {
-    let key = asked.call.idempotency_key()?;
-    if !key.is_empty() || !ready.wanted.client_msg_id.is_empty() {
-        return Ok(Cow::Borrowed(key));
-    }
-    let account = asked.service.config().manager(&asked.principal.user);
-    if account.is_some_and(|account| account.operation_id_is_key) {
-        let hash = asked.service.text_key("operationID", asked.operation_id);
-        return Ok(Cow::Owned(hash));
-    }
-    Ok(Cow::Borrowed(""))
+    let (own, traced) = (ready.wanted.client_msg_id.as_str(), asked.operation_id);
+    let given = asked.call.idempotency_key()?;
+    let key = asked
+        .service
+        .retry_key(&asked.principal, given, own, traced);
+    Ok(key)
 }
 
 fn outgoing<'a>(

@@ -33,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tracing::{debug, warn};
+use tracing::debug;
 use waybill_core::id::KeyedHash;
 use waybill_core::record::Surface;
 
@@ -44,7 +44,7 @@ use self::left::Left;
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::http::admission::Admission;
-use crate::http::listener::Drained;
+use crate::http::listener::{self, Drained};
 use crate::openim::v3::{Online, platform};
 use crate::registry::{Identity, Registration, Transport};
 use crate::service::{Service, Which};
@@ -64,9 +64,6 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// The first frame of a client that is welcome.
 const WELCOME: &str = r#"{"errCode":0,"errMsg":"","errDlt":""}"#;
-
-/// How long the loop rests when the system has no more file descriptors.
-const REST: Duration = Duration::from_millis(50);
 
 /// The listener of the gateway.
 #[derive(Clone)]
@@ -112,20 +109,8 @@ impl Gateway {
 
     /// Takes connections until the server stops.
     pub async fn listen(self, socket: TcpListener) {
-        let mut stopping = self.stopping.clone();
-        loop {
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = stopping.draining() => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.take(stream, peer),
-                Err(error) => {
-                    warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(REST).await;
-                }
-            }
-        }
+        let stopping = self.stopping.clone();
+        listener::accept(&socket, stopping, |stream, peer| self.take(stream, peer)).await;
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
@@ -165,10 +150,8 @@ impl Gateway {
             return self.converse(stream, peer).await;
         };
         let patience = Duration::from_secs(self.service.limits().handshake_seconds);
-        match tokio::time::timeout(patience, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, peer).await,
-            Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
-            Err(_) => debug!(%peer, "the TLS handshake took too long"),
+        if let Some(stream) = listener::secure(&acceptor, stream, peer, patience).await {
+            self.converse(stream, peer).await;
         }
     }
 
