@@ -38,6 +38,14 @@ pub trait State {
     /// When the store fails.
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError>;
 
+    /// The bytes of several rows of a family, in the order asked for: ascending keys are found fastest.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn get_many(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<Value>>, StateError> {
+        keys.iter().map(|key| self.get(family, key)).collect()
+    }
+
     /// The bytes of one record.
     ///
     /// # Errors
@@ -48,6 +56,10 @@ pub trait State {
 impl<S: State + ?Sized> State for &S {
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
         (**self).get(family, key)
+    }
+
+    fn get_many(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<Value>>, StateError> {
+        (**self).get_many(family, keys)
     }
 
     fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {

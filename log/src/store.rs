@@ -140,6 +140,14 @@ pub trait Views: Send + Sync + 'static {
     /// When the store fails.
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StoreError>;
 
+    /// Several rows of a family, in the order asked for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn get_many(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        keys.iter().map(|key| self.get(family, key)).collect()
+    }
+
     /// Rows of a family from `from` up to but not including `to`, ascending, at most `limit`.
     ///
     /// # Errors

@@ -253,6 +253,32 @@ impl State for ViewStore {
         Ok(value)
     }
 
+    fn get_many(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<Value>>, StateError> {
+        if !self.hot.has(family) {
+            return Ok(self.views.get_many(family, keys)?);
+        }
+        let mut values = Vec::with_capacity(keys.len());
+        let (mut missed, mut places) = (Vec::new(), Vec::new());
+        for (place, key) in keys.iter().enumerate() {
+            values.push(match self.hot.get(family, key) {
+                Hit::Row(value) => Some(value),
+                Hit::Deleted => None,
+                Hit::Miss(_) => {
+                    missed.push(*key);
+                    places.push(place);
+                    None
+                }
+            });
+        }
+        if !missed.is_empty() {
+            let found = self.views.get_many(family, &missed)?;
+            for (place, value) in places.into_iter().zip(found) {
+                values[place] = value;
+            }
+        }
+        Ok(values)
+    }
+
     fn record(&self, position: Position) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.ledger.record(position)?)
     }

@@ -57,7 +57,7 @@ pub struct MessagePosted {
 
 impl MessagePosted {
     /// Those who get it with the message's own record, ascending. A sum beyond the range of numbers ends the list.
-    pub fn listed(&self) -> impl Iterator<Item = UserNo> + '_ {
+    pub fn listed(&self) -> impl Iterator<Item = UserNo> + Clone + '_ {
         let receivers: &[u64] = match &self.audience {
             Audience::Listed { receivers, .. } => receivers,
             Audience::Members { .. } | Audience::Registered { .. } | Audience::Seen { .. } => &[],

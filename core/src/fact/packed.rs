@@ -14,7 +14,7 @@ pub fn pack_users(sorted: &[UserNo]) -> Vec<u64> {
 }
 
 /// The numbers of a packed list of users. A sum beyond the range of numbers ends the list.
-pub fn unpack_users(packed: &[u64]) -> impl Iterator<Item = UserNo> + '_ {
+pub fn unpack_users(packed: &[u64]) -> impl Iterator<Item = UserNo> + Clone + '_ {
     packed.iter().scan(0_u64, |user, step| {
         *user = user.checked_add(*step)?;
         Some(UserNo(*user))

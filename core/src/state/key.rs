@@ -14,11 +14,11 @@ use crate::id::{
 /// Longest key of any family.
 const MAX_KEY_BYTES: usize = 33;
 
-/// The bytes of a row's key.
-#[derive(Clone, Copy)]
+/// The bytes of a row's key. Those behind its end are zero, so that keys are compared without a look at their lengths first.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    len: u8,
     bytes: [u8; MAX_KEY_BYTES],
+    len: u8,
 }
 
 impl Key {
@@ -67,14 +67,6 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl Eq for Key {}
-
 impl PartialOrd for Key {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
@@ -83,7 +75,16 @@ impl PartialOrd for Key {
 
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_slice().cmp(other.as_slice())
+        // As of their bytes: where these are alike, zeros behind the end included, the shorter one is the beginning of the other.
+        let (own, own_rest) = self.bytes.as_chunks::<8>();
+        let (others, other_rest) = other.bytes.as_chunks::<8>();
+        for (own, other) in own.iter().zip(others) {
+            let order = u64::from_be_bytes(*own).cmp(&u64::from_be_bytes(*other));
+            if order.is_ne() {
+                return order;
+            }
+        }
+        (own_rest, self.len).cmp(&(other_rest, other.len))
     }
 }
 
@@ -239,5 +240,31 @@ impl RowKey for StatusPlace {
 impl RowKey for u8 {
     fn key(&self) -> Key {
         Key::of([&[*self]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_ordered_and_equal_as_their_bytes_are() {
+        let digits = [0_u8, 1, 127, 128, 255];
+        let mut texts = vec![Vec::new()];
+        for len in [1, 7, 8, 9, 16, 24, 25, 32, MAX_KEY_BYTES] {
+            for digit in digits {
+                texts.push(vec![digit; len]);
+                // Alike up to the last byte.
+                texts.push([vec![9; len - 1], vec![digit]].concat());
+            }
+        }
+        for one in &texts {
+            for other in &texts {
+                let (key, other_key) = (Key::from_slice(one), Key::from_slice(other));
+                assert_eq!(key.cmp(&other_key), one.cmp(other), "{one:?} {other:?}");
+                assert_eq!(key == other_key, one == other, "{one:?} {other:?}");
+            }
+        }
+        assert_eq!(Key::from_slice(&[0; MAX_KEY_BYTES + 1]), None);
     }
 }

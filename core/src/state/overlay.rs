@@ -77,6 +77,11 @@ type Rows = HashMap<(Family, Key), Slot, BuildHasherDefault<KeyHasher>>;
     reason = "with a fixed hasher, and sorted before it is walked"
 )]
 type Records = HashMap<u64, Vec<u8>, BuildHasherDefault<KeyHasher>>;
+#[expect(
+    clippy::disallowed_types,
+    reason = "with a fixed hasher, and never walked"
+)]
+type Ahead = HashMap<(Family, Key), Option<Value>, BuildHasherDefault<KeyHasher>>;
 
 /// What a batch has made of a row.
 struct Slot {
@@ -90,6 +95,9 @@ struct Slot {
 pub struct Overlay<S> {
     base: S,
     rows: Rows,
+    /// Rows of the state beneath that were read before they were asked for, and that some are not there. The state beneath
+    /// changes by this batch alone.
+    ahead: Ahead,
     /// The keys in `rows` of families that are scanned.
     scanned: BTreeSet<(Family, Key)>,
     records: Records,
@@ -101,6 +109,7 @@ impl<S: State> Overlay<S> {
         Self {
             base,
             rows: Rows::default(),
+            ahead: Ahead::default(),
             scanned: BTreeSet::new(),
             records: Records::default(),
         }
@@ -110,6 +119,7 @@ impl<S: State> Overlay<S> {
     /// the state beneath from now on.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         self.scanned.clear();
+        self.ahead.clear();
         let mut effects: Vec<Effect> = self
             .rows
             .drain()
@@ -117,6 +127,25 @@ impl<S: State> Overlay<S> {
             .collect();
         effects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         effects
+    }
+
+    /// Reads many rows at once that will be asked for one by one. It changes nothing but the time that this takes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read_ahead<R: Row>(
+        &mut self,
+        keys: impl Iterator<Item = R::Key>,
+    ) -> Result<(), StateError> {
+        let unknown = |key: &Key| {
+            let place = (R::FAMILY, *key);
+            !self.rows.contains_key(&place) && !self.ahead.contains_key(&place)
+        };
+        let keys: Vec<Key> = keys.map(|key| key.key()).filter(unknown).collect();
+        let values = self.base.get_many(R::FAMILY, &keys)?;
+        let places = keys.into_iter().map(|key| (R::FAMILY, key));
+        self.ahead.extend(places.zip(values));
+        Ok(())
     }
 
     /// Makes a record of this batch readable.
@@ -172,8 +201,12 @@ impl Slot {
 
 impl<S: State> State for Overlay<S> {
     fn get(&self, family: Family, key: &Key) -> Result<Option<Value>, StateError> {
-        match self.rows.get(&(family, *key)) {
-            Some(slot) => Ok(slot.value.clone()),
+        let place = (family, *key);
+        if let Some(slot) = self.rows.get(&place) {
+            return Ok(slot.value.clone());
+        }
+        match self.ahead.get(&place) {
+            Some(value) => Ok(value.clone()),
             None => self.base.get(family, key),
         }
     }

@@ -3,6 +3,7 @@
 mod audit;
 
 use std::path::Path;
+use std::thread;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
@@ -26,6 +27,12 @@ const BODIES: &str = "bodies";
 
 /// What a batch adds to the value of a put: type, family, lengths and a key.
 const PUT_BYTES: usize = 32;
+
+/// Fewest positions whose records and bodies are read side by side: it costs a thread, as long as a few blocks take to read.
+const READ_APART: usize = 32;
+
+/// What several positions hold in one family.
+type Found = Result<Vec<Option<Vec<u8>>>, StoreError>;
 
 /// See the module.
 pub struct RocksLedger {
@@ -73,11 +80,34 @@ impl RocksLedger {
             .map_err(failed(STORE))
     }
 
-    fn get_many(
-        &self,
-        family: &'static str,
-        positions: &[Position],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    /// Records and bodies of these positions. Of many, which lie in as many blocks, the bodies are read on a thread of their own.
+    fn both(&self, positions: &[Position]) -> (Found, Found) {
+        if positions.len() < READ_APART {
+            return (
+                self.get_many(RECORDS, positions),
+                self.get_many(BODIES, positions),
+            );
+        }
+        thread::scope(|scope| {
+            let read = || self.get_many(BODIES, positions);
+            let bodies = thread::Builder::new().spawn_scoped(scope, read);
+            let records = self.get_many(RECORDS, positions);
+            let panicked = |_| {
+                Err(StoreError::Failed {
+                    store: STORE,
+                    reason: "reading bodies has panicked".to_owned(),
+                })
+            };
+            let bodies = match bodies {
+                Ok(bodies) => bodies.join().unwrap_or_else(panicked),
+                // The system has no more threads.
+                Err(_) => self.get_many(BODIES, positions),
+            };
+            (records, bodies)
+        })
+    }
+
+    fn get_many(&self, family: &'static str, positions: &[Position]) -> Found {
         let keys: Vec<[u8; 8]> = positions
             .iter()
             .map(|position| position.0.to_be_bytes())
@@ -217,11 +247,10 @@ impl Ledger for RocksLedger {
     }
 
     fn read(&self, positions: &[Position]) -> Result<Vec<Stored>, StoreError> {
-        let records = self.get_many(RECORDS, positions)?;
-        let bodies = self.get_many(BODIES, positions)?;
-        Ok(records
+        let (records, bodies) = self.both(positions);
+        Ok(records?
             .into_iter()
-            .zip(bodies)
+            .zip(bodies?)
             .map(|(record, body)| Stored { record, body })
             .collect())
     }

@@ -1,7 +1,7 @@
 //! The contract of [`Views`].
 
 use proptest::prelude::*;
-use waybill_core::id::{Epoch, Hash, Position, UserNo};
+use waybill_core::id::{Epoch, Hash, Position, Seq, UserNo};
 use waybill_core::state::{Effect, FAMILIES, Family, Key, RowKey};
 use waybill_log::memory::MemoryViews;
 use waybill_log::rocks::{Access, Memory, RocksViews};
@@ -52,8 +52,48 @@ over_both!(
         ranges_have_a_beginning_an_end_and_a_limit,
         keys_of_any_length_ascend_as_bytes,
         the_mark_comes_back,
+        many_rows_are_read_as_each_of_them,
     ]
 );
+
+/// Close together and far apart, ascending or not, of one length or several: the ways to look for them differ.
+fn many_rows_are_read_as_each_of_them(views: &dyn Views) {
+    let family = Family::Conversations;
+    let long = |n: u64| (UserNo(7), Seq(n)).key();
+    let mut written: Vec<Key> = (1..40).filter(|n| n % 3 != 0).map(long).collect();
+    written.extend([1_000, 5_000, u64::MAX].map(long));
+    written.extend((1..20).map(|n| UserNo(n).key()));
+    let effects: Vec<Effect> = written
+        .iter()
+        .map(|key| Effect::Put(family, *key, key.as_slice().to_vec()))
+        .collect();
+    write(views, &effects[..30]);
+    views.flush().expect("flushes");
+    write(views, &effects[30..]);
+    write(views, &[Effect::Delete(family, long(4))]);
+    let run: Vec<Key> = (1..50).map(long).collect();
+    let asked: [Vec<Key>; 8] = [
+        Vec::new(),
+        vec![long(5)],
+        run.clone(),
+        run.iter().rev().copied().collect(),
+        [&run[..], &run[..]].concat(),
+        [1, 900, 1_000, 4_000, 5_000, 6_000, 7_000, 8_000, u64::MAX]
+            .map(long)
+            .to_vec(),
+        (u64::MAX - 9..=u64::MAX).map(long).collect(),
+        (5..30).map(|n| UserNo(n).key()).chain([long(2)]).collect(),
+    ];
+    for keys in asked {
+        let found = views.get_many(family, &keys).expect("reads");
+        let one_by_one = keys
+            .iter()
+            .map(|key| views.get(family, key).expect("reads"));
+        assert_eq!(found, one_by_one.collect::<Vec<_>>(), "{keys:?}");
+    }
+    let found = views.get_many(family, &run).expect("reads");
+    assert_eq!(found.iter().flatten().count(), 39 - 13 - 1);
+}
 
 fn empty_ones_have_nothing(views: &dyn Views) {
     assert_eq!(views.mark().expect("reads"), None);

@@ -98,6 +98,7 @@ pub fn posted<S: State>(
         return Ok(applied);
     };
     let passage = Passage::of(record, leaf);
+    read_ahead(state, message, message.listed())?;
     let mut new = new.iter().peekable();
     for (place, receiver) in message.listed().enumerate() {
         if let Some(key) = message.key {
@@ -223,6 +224,19 @@ impl Newcomer {
         };
         Ok((entry, sent, read))
     }
+}
+
+/// Reads what a message to many asks for of each of its receivers.
+pub fn read_ahead<S: State>(
+    state: &mut Overlay<S>,
+    posted: &MessagePosted,
+    receivers: impl Iterator<Item = UserNo> + Clone,
+) -> Result<(), StateError> {
+    let conversations = receivers
+        .clone()
+        .map(|receiver| posted.kind.between(posted.sender, receiver));
+    state.read_ahead::<ConversationRow>(conversations)?;
+    state.read_ahead::<UserHeadRow>(receivers)
 }
 
 /// A conversation comes into its readers' lists.

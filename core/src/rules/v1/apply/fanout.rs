@@ -1,7 +1,7 @@
 //! `apply` for fan-outs.
 
 use super::super::search::{present, running};
-use super::deliver::{Newcomer, Passage};
+use super::deliver::{Newcomer, Passage, read_ahead};
 use super::timer;
 use crate::fact::{Fact, MessagePosted, Part, Terms, Withdrawal, unpack_users};
 use crate::hash;
@@ -40,6 +40,7 @@ impl Chunk<'_> {
             leaf: *leaf,
             message_leaf,
         };
+        read_ahead(state, &posted, unpack_users(self.receivers))?;
         let mut applied = Applied::default();
         let mut last = None;
         for receiver in unpack_users(self.receivers) {
