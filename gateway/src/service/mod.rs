@@ -14,6 +14,7 @@ mod messages;
 mod operations;
 mod pull;
 mod quic;
+mod rates;
 mod recalls;
 mod send;
 mod status;
@@ -56,6 +57,7 @@ pub use cursors::Cursors;
 pub use lists::LongList;
 pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
+pub use rates::Allowance;
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};
 pub use tasks::{
@@ -112,6 +114,7 @@ struct Inner {
     cursors: Cursors,
     operations: operations::Operations,
     reads: Semaphore,
+    rates: rates::Rates,
 }
 
 /// The state of tokens, as the log has it.
@@ -136,6 +139,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
+            rates: rates::Rates::new(&parts.config.limits),
             config: parts.config,
             reader: parts.reader,
             queue: RwLock::new(Some(parts.queue)),

@@ -8,6 +8,7 @@ mod lists;
 mod live;
 mod offered;
 mod ops;
+mod rates;
 mod status;
 mod strict;
 mod support;

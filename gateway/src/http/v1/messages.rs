@@ -97,8 +97,15 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
     match send_body(service, call, &principal, &body).await {
-        Ok(sent) => answer(&encode::Sent::from(&sent)),
+        Ok(sent) => {
+            let mut response = answer(&encode::Sent::from(&sent))?;
+            if let Some(allowance) = &sent.allowance {
+                respond::rate_limit(&mut response, allowance);
+            }
+            Ok(response)
+        }
         Err(error) => Err(Refusal {
+            allowance: service.spent(&principal, &error),
             operation_id,
             ..Refusal::from(error)
         }),

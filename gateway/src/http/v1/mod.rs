@@ -26,7 +26,7 @@ use super::respond::{self, Body};
 use crate::auth::Principal;
 use crate::error::{Error, Kind, ProblemOptions};
 use crate::openim::go::scan;
-use crate::service::Service;
+use crate::service::{Allowance, Service};
 use crate::telemetry::metrics::Route;
 
 /// What a handler gives: a response, or an error that becomes a problem.
@@ -37,6 +37,7 @@ pub(super) struct Refusal {
     error: Error,
     operation_id: String,
     span: Option<waybill_log::Span>,
+    allowance: Option<Allowance>,
 }
 
 impl From<Error> for Refusal {
@@ -45,6 +46,7 @@ impl From<Error> for Refusal {
             error,
             operation_id: String::new(),
             span: None,
+            allowance: None,
         }
     }
 }
@@ -107,6 +109,7 @@ fn refused(service: &Service, route: Route, refusal: Refusal) -> Answered {
         error,
         operation_id,
         span,
+        allowance,
     } = refusal;
     let epoch = span.map(|_| service.epoch().to_string());
     let options = ProblemOptions {
@@ -116,6 +119,9 @@ fn refused(service: &Service, route: Route, refusal: Refusal) -> Answered {
         epoch: epoch.as_deref(),
     };
     let mut response = respond::error(&error, &options);
+    if let Some(allowance) = allowance {
+        respond::rate_limit(&mut response, &allowance);
+    }
     if response.status() == hyper::StatusCode::UNAUTHORIZED {
         response
             .headers_mut()
