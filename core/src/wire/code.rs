@@ -137,7 +137,7 @@ codes! {
     /// The message was to wait too long, or until after its own end.
     TOO_FAR_AHEAD = 53, false;
     /// The sender sends, or the receiver gets, more messages than one may; nothing was done.
-    RATE_LIMITED = 54, true;
+    RATE_LIMITED = 56, true;
 
     /// A frame is empty, or its payload is not what its kind says. Ends the connection.
     MALFORMED_FRAME = 100, false;

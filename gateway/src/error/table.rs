@@ -192,7 +192,7 @@ table! {
         422, v2 200 803, v3 1001, wire 53, retry 0;
     /// The sender sends, or the receiver gets, more messages than one may. Nothing was done.
     RateLimited: "rate-limited", "Too many messages in a short time: nothing was done, try again later.",
-        429, v2 503 500, v3 500, wire 54, retry 1;
+        429, v2 503 500, v3 500, wire 56, retry 1;
     /// The message was recalled, superseded or has expired. Nobody can open, confirm or change it.
     MessageRecalled: "message-recalled", "The message was recalled, superseded or has expired.",
         409, v2 200 803, v3 1404, wire 51, retry 0;
