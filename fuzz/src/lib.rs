@@ -47,7 +47,7 @@ const fn target(name: &'static str, longest: usize, run: fn(&[u8])) -> Target {
 }
 
 /// Memory that any input may take, in bytes.
-const ALLOWED: usize = 4 * 1024 * 1024;
+const ALLOWED: usize = 8 * 1024 * 1024;
 /// Memory that an input may take for each of its bytes: an empty message in a list has two bytes, and some hundred in memory.
 const ALLOWED_PER_BYTE: usize = 512;
 
@@ -56,6 +56,20 @@ impl Target {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         TARGETS.iter().find(|target| target.name == name).copied()
+    }
+
+    /// The inputs of the repository: `corpus/NAME.hex` has one in a line, in hexadecimal digits; lines with `#` say what they are.
+    ///
+    /// # Panics
+    /// When there is no such file, or it holds something else.
+    #[must_use]
+    pub fn corpus(&self) -> Vec<Vec<u8>> {
+        let path = format!("{}/corpus/{}.hex", env!("CARGO_MANIFEST_DIR"), self.name);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let inputs = text.lines().filter(|line| !line.starts_with('#'));
+        inputs
+            .map(|line| hex::decode(line).unwrap_or_else(|error| panic!("{path}: {line}: {error}")))
+            .collect()
     }
 
     /// Hands `input` to its decoder.
