@@ -18,7 +18,10 @@ use waybill_core::state::*;
 pub fn fixed<T: Serialize + for<'a> Deserialize<'a> + PartialEq + Debug>(input: &[u8]) {
     if let Ok(value) = codec::decode::<T>(input) {
         let written = codec::encode(&value);
-        assert!(written.len() <= input.len(), "the form that is written is the shortest");
+        assert!(
+            written.len() <= input.len(),
+            "the form that is written is the shortest"
+        );
         assert_eq!(codec::decode::<T>(&written).as_ref(), Ok(&value));
     }
 }
@@ -32,7 +35,10 @@ pub fn records(input: &[u8]) {
             assert_eq!(canonical.encode().as_deref(), Some(input), "byte for byte");
             assert!(input.len() <= MAX_RECORD_BYTES);
             let other = Position(position.0.wrapping_add(1));
-            assert!(Record::decode(other, input).is_err(), "it is at no other place");
+            assert!(
+                Record::decode(other, input).is_err(),
+                "it is at no other place"
+            );
         }
     }
     fixed::<Record>(input);
@@ -40,7 +46,10 @@ pub fn records(input: &[u8]) {
     fixed::<Body>(input);
     fixed::<Stamped>(input);
     fixed::<Result<Answer, Refusal>>(input);
-    let _ = (body::decode_stored(input), body::commitment_of_stored(input));
+    let _ = (
+        body::decode_stored(input),
+        body::commitment_of_stored(input),
+    );
 }
 
 pub fn rows(input: &[u8]) {

@@ -20,7 +20,11 @@ pub fn query(input: &[u8]) {
     let known = ["after", "limit", "wait", "user"];
     if let Ok(query) = Query::read(Some(text), &known) {
         for name in known {
-            assert!(query.text(name).is_none_or(|value| value.len() <= text.len()));
+            assert!(
+                query
+                    .text(name)
+                    .is_none_or(|value| value.len() <= text.len())
+            );
             if let Ok(Some(number)) = query.number(name, 1, 1_000) {
                 assert!((1..=1_000).contains(&number));
             }

@@ -28,10 +28,7 @@ fn walk(value: Value<'_, '_>) {
             }
             let mut quoted = Vec::new();
             quote_into(&mut quoted, &unquoted);
-            assert_eq!(
-                serde_json::from_slice::<String>(&quoted).unwrap(),
-                unquoted
-            );
+            assert_eq!(serde_json::from_slice::<String>(&quoted).unwrap(), unquoted);
         }
         Raw::Array => value.elements().for_each(walk),
         Raw::Object => value.members().for_each(|(_, member)| walk(member)),
@@ -48,7 +45,10 @@ pub fn go_json(input: &[u8]) {
             && serde_json::from_str::<IgnoredAny>(text).is_ok()
         {
             let error = first_value(text, DEPTH).unwrap_err();
-            assert!(matches!(error, SyntaxError::TooDeep { .. } | SyntaxError::TooMany));
+            assert!(matches!(
+                error,
+                SyntaxError::TooDeep { .. } | SyntaxError::TooMany
+            ));
         }
         return;
     };

@@ -69,7 +69,10 @@ pub fn gzip(input: &[u8]) {
     if let Some(bytes) = gzip::unpack(&begun, MAX_UNPACKED) {
         assert!(bytes.len() <= MAX_UNPACKED);
     }
-    assert_eq!(gzip::unpack(&gzip::pack(input), input.len()).as_deref(), Some(input));
+    assert_eq!(
+        gzip::unpack(&gzip::pack(input), input.len()).as_deref(),
+        Some(input)
+    );
 }
 
 /// What is accepted is written again, and that is read as the same and written as the same.

@@ -150,19 +150,23 @@ fn options(off: Options) -> BTreeMap<String, bool> {
 /// A recalled message: a line that says so, in its place.
 fn recalled(own: &str, place: &Place, view: &HistoryView) -> MsgData {
     let told = &view.told;
+    let (by, when) = match &view.withdrawer {
+        Some((by, time)) => (by.as_str(), *time),
+        None => (told.sender.as_str(), view.time),
+    };
     let detail = json!({
-        "revokerID": told.sender,
+        "revokerID": by,
         "revokerRole": 0,
         "clientMsgID": told.client_msg_id,
         "revokerNickname": "",
-        "revokeTime": view.time.0,
+        "revokeTime": when.0,
         "sourceMessageSendTime": view.time.0,
         "sourceMessageSendID": told.sender,
         "sourceMessageSenderNickname": "",
         "sessionType": names::session_type(place),
         "seq": view.conversation_seq.0,
         "ex": "",
-        "isAdminRevoke": place.kind == 2,
+        "isAdminRevoke": place.kind == 2 || by != told.sender,
     });
     MsgData {
         content_type: RECALLED,
@@ -178,6 +182,7 @@ pub fn as_history(view: &View, told: &MessageTold) -> HistoryView {
         conversation_seq: view.conversation_seq,
         time: view.time,
         withdrawn: None,
+        withdrawer: None,
         told: told.clone(),
     }
 }

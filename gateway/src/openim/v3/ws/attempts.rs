@@ -37,7 +37,11 @@ impl Attempts {
         if counts.len() >= REMEMBERED {
             counts.retain(|_, (since, _)| now - *since < WINDOW);
             if counts.len() >= REMEMBERED {
-                counts.clear();
+                // The newer half stays: whoever fills the table does not set everybody free.
+                let mut begun: Vec<Instant> = counts.values().map(|(since, _)| *since).collect();
+                let (_, middle, _) = begun.select_nth_unstable(REMEMBERED / 2);
+                let middle = *middle;
+                counts.retain(|_, (since, _)| *since > middle);
             }
         }
         for (key, _) in keys(address, user) {
