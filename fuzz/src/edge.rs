@@ -49,8 +49,11 @@ pub fn tokens(input: &[u8]) {
     }
     let head = br#"{"typ":"JWT","alg":"HS256"}"#;
     if let Ok(claims) = ring.verify(&signed(head, input), 0) {
-        let read: serde_json::Value = serde_json::from_slice(input).unwrap();
-        assert_eq!(read["UID"], *claims.user);
+        // A member that nobody looks at may hold anything, even what is no text.
+        let read = serde_json::from_slice::<serde_json::Value>(input).ok();
+        if let Some(user) = read.as_ref().and_then(|read| read.get("UID")) {
+            assert_eq!(*user, *claims.user);
+        }
     }
     // Another algorithm is refused, whoever has signed.
     if let Ok(read) = serde_json::from_slice::<serde_json::Value>(input)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use waybill_core::body::OfflinePush;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
 
@@ -106,20 +107,36 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         content: content.into(),
         create_time: number(created),
         options: options(told.options_off),
-        offline_push_info: said.offline_push.as_ref().map(|push| OfflinePushInfo {
-            title: push.title.clone(),
-            desc: push.desc.clone(),
-            ex: push.ex.clone(),
-            ios_push_sound: push.ios_push_sound.clone(),
-            ios_badge_count: push.ios_badge_count,
-            signal_info: String::new(),
-        }),
+        offline_push_info: said.offline_push.as_ref().map(push_shown),
         msg_from: if told.content_type == NOTICE_TYPE {
             FROM_SYSTEM
         } else {
             FROM_USER
         },
         ..envelope(own, place, view)
+    }
+}
+
+/// What a push shows, as it is kept.
+#[must_use]
+pub fn push_kept(push: &OfflinePushInfo) -> OfflinePush {
+    OfflinePush {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+    }
+}
+
+fn push_shown(push: &OfflinePush) -> OfflinePushInfo {
+    OfflinePushInfo {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+        signal_info: String::new(),
     }
 }
 
