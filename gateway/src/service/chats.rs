@@ -224,18 +224,18 @@ impl Service {
         accounts: &[&str],
     ) -> Result<Vec<(String, String)>, Error> {
         let owner = principal.number;
-        let mut sessions = Vec::with_capacity(accounts.len());
-        for account in accounts {
-            let named = Named {
-                kind: 2,
-                peer: account,
-            };
-            sessions.push(self.known(owner, named)?);
-        }
+        let accounts: Vec<String> = accounts
+            .iter()
+            .map(|account| (*account).to_owned())
+            .collect();
         self.read(move |this| {
             let mut names = Names::default();
-            let mut titles = Vec::with_capacity(sessions.len());
-            for session in sessions {
+            let mut titles = Vec::with_capacity(accounts.len());
+            for peer in &accounts {
+                let session = match this.known(owner, Named { kind: 2, peer }) {
+                    Ok(session) => session,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let listed = session.map(|session| this.0.reader.conversation(owner, session));
                 titles.push(match listed.transpose()?.flatten() {
                     Some(listed) => {
@@ -245,9 +245,9 @@ impl Service {
                     None => Default::default(),
                 });
             }
-            Ok(titles)
+            Ok(Ok(titles))
         })
-        .await
+        .await?
     }
 
     /// What a user's log tells besides messages, from after a control seq on; at most `limit`.
@@ -317,23 +317,20 @@ impl Service {
         .await
     }
 
-    /// The first of these users who is registered.
+    /// Whether each of these users is registered. What is no id is nobody's.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn first_registered(&self, users: Vec<String>) -> Result<Option<String>, Error> {
+    pub async fn are_registered(&self, users: Vec<String>) -> Result<Vec<bool>, Error> {
         self.read(move |this| {
-            for user in users {
-                let number = this.0.reader.user_no(this.user_hash(&user))?;
-                if number
-                    .map(|number| this.0.reader.is_registered(number))
-                    .transpose()?
-                    == Some(true)
-                {
-                    return Ok(Some(user));
-                }
-            }
-            Ok(None)
+            let registered = |user: &String| match check("userID", user) {
+                Ok(()) => match this.0.reader.user_no(this.user_hash(user))? {
+                    Some(number) => this.0.reader.is_registered(number),
+                    None => Ok(false),
+                },
+                Err(_) => Ok(false),
+            };
+            users.iter().map(registered).collect()
         })
         .await
     }

@@ -35,7 +35,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
         "/user/get_users_info" => infos(asked).await,
         "/user/update_user_info" | "/user/update_user_info_ex" => update(asked).await,
         "/user/get_users_online_status" => online(asked),
-        "/user/account_check" => check(asked),
+        "/user/account_check" => check(asked).await,
         "/user/get_subscribe_users_status" | "/user/subscribe_users_status" => {
             Ok(json!({ "statusList": [] }))
         }
@@ -117,9 +117,15 @@ async fn register(asked: &Asked<'_>) -> Given {
             return Err(Error::at(Kind::AlreadyRegistered, "users", what));
         }
     }
-    let users = wanted.users.iter().map(|user| user.user_id.clone());
-    if let Some(user) = asked.service.first_registered(users.collect()).await? {
-        let what = format!("{user} is registered already");
+    let ids = wanted.users.iter().map(|user| user.user_id.clone());
+    let registered = asked.service.are_registered(ids.collect()).await?;
+    if let Some((user, _)) = wanted
+        .users
+        .iter()
+        .zip(registered)
+        .find(|(_, known)| *known)
+    {
+        let what = format!("{} is registered already", user.user_id);
         return Err(Error::at(Kind::AlreadyRegistered, "users", what));
     }
     for user in &wanted.users {
@@ -346,19 +352,20 @@ fn online(asked: &Asked<'_>) -> Given {
     Ok(Value::Array(found))
 }
 
-fn check(asked: &Asked<'_>) -> Given {
+async fn check(asked: &Asked<'_>) -> Given {
     asked.business()?;
     let wanted: UserIds = asked.body()?;
     count(wanted.user_ids.len())?;
-    let mut results = Vec::new();
-    for user in &wanted.user_ids {
-        // What is no id is nobody's.
-        let registered = match asked.service.is_registered(user) {
-            Err(error) if error.kind == Kind::InvalidId => false,
-            other => other?,
-        };
-        results.push(json!({ "userID": user, "accountStatus": i32::from(registered) }));
-    }
+    let registered = asked
+        .service
+        .are_registered(wanted.user_ids.clone())
+        .await?;
+    let results: Vec<Value> = wanted
+        .user_ids
+        .iter()
+        .zip(registered)
+        .map(|(user, known)| json!({ "userID": user, "accountStatus": i32::from(known) }))
+        .collect();
     Ok(json!({ "results": results }))
 }
 
