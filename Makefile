@@ -8,6 +8,9 @@ DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
 QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
+# What `make fuzz` runs (all, when empty), and for how long each.
+TARGET ?=
+SECONDS ?= 60
 # How often `make endure` kills the server and cuts its power.
 KILLS ?= 50
 CUTS ?= 20
@@ -15,7 +18,7 @@ CUTS ?= 20
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk fuzz deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -26,6 +29,7 @@ help:
 	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
+	@echo "make fuzz     every decoder, guided by coverage; one of them, longer: TARGET=gob SECONDS=600"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -95,6 +99,13 @@ endure: setup-test
 	@$(MAKE) --no-print-directory build-all
 	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
 	    $(CARGO) test --release --locked --workspace --test kill --test power -- --nocapture
+
+# The decoders are compiled once more, to count what they run through; what they depend on, RocksDB too, is not.
+fuzz: setup
+	@$(STEP) "build of the decoders that count" env RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh \
+	    $(CARGO) build --release --locked --workspace --bin fuzz
+	@$(STEP) "decoders, $(SECONDS) s each" python3 fuzz/run.py --program $(PROGRAMS)/fuzz --work $(PROGRAMS)/../fuzz \
+	    --seconds $(SECONDS) $(TARGET)
 
 deny:
 	@command -v cargo-deny >/dev/null 2>&1 || { \

@@ -18,6 +18,8 @@ pub mod auth;
 pub mod config;
 mod content;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod openim;
 pub mod ops;

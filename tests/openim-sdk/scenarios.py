@@ -171,8 +171,12 @@ def chat(world):
     expect(got["pictureElem"]["sourcePicture"]["url"] == info["url"], f"{got}")
     expect(first.conversations()[name]["unreadCount"] == 2, "2 unread")
     first.call("markConversationMessageAsRead", name)
-    receipt = second.wait("OnRecvC2CReadReceipt")
-    expect(name.endswith(ben) or receipt, "a receipt")
+    # The receipt names who has read, and both messages that ben has sent; the client adds what the reader has sent.
+    (receipt,) = as_json(second.wait("OnRecvC2CReadReceipt")["data"])
+    theirs = {one["clientMsgID"] for one in second.call("history", name) if one["sendID"] == ben}
+    named = set(receipt["msgIDList"])
+    expect(receipt["userID"] == ann and len(theirs) == 2 and theirs <= named, f"{receipt}, sent {theirs}")
+    until(lambda: all(one["isRead"] for one in second.call("history", name) if one["sendID"] == ben), "his are read")
     until(lambda: first.conversations()[name]["unreadCount"] == 0, "none unread")
     # The sender's own echo has given the seq, so a revoke needs no look-up.
     mine = first.call("history", name)

@@ -83,6 +83,9 @@ limits! {
     body_seconds: 30, 1 => 300;
     /// Time an HTTP connection may stay without a request, or without taking more of an answer.
     idle_seconds: 75, 1 => 3_600;
+    /// How long a connection of OpenIM's gateway may be silent before it is asked for a sign of life; one that gives none for twice as
+    /// long and 3 s more ends.
+    ws_ping_seconds: 27, 1 => 60;
     /// How far a caller's clock may be off when the time of a token is checked.
     clock_skew_seconds: 30, 0 => 300;
     /// How long a send may wait before the writer takes it; after that it is refused, never done later.

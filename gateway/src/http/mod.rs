@@ -1,6 +1,6 @@
 //! HTTP: connections with their timers and bounds, and what is served over them.
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod admission;
 mod app;
 mod body;

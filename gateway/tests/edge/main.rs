@@ -22,3 +22,7 @@ mod v2_auth;
 mod v2_manage;
 mod v3;
 mod v3_ws;
+mod v3_ws_bad;
+mod v3_ws_life;
+mod v3_ws_requests;
+mod ws_client;

@@ -105,6 +105,8 @@ pub struct Told {
     pub changed: Changed,
     /// Why nobody has it any more.
     pub withdrawn: Option<Withdrawal>,
+    /// Who withdrew it, 0 for the server itself, and when.
+    pub withdrawer: Option<(UserNo, Time)>,
 }
 
 impl Told {
@@ -174,8 +176,27 @@ impl Reader {
         hidden: bool,
     ) -> Result<ListPage, StateError> {
         let limit = limit.clamp(1, LIST_ENTRIES);
+        self.first_of(user, after, limit, hidden)
+    }
+
+    /// All conversations of a user, hidden ones too, in the order of the list; the first `most` where there are more. They are
+    /// looked for by their names, so none is missed whose place in the list changes meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn all_conversations(&self, user: UserNo, most: usize) -> Result<Vec<Listed>, StateError> {
+        Ok(self.first_of(user, None, most, true)?.conversations)
+    }
+
+    fn first_of(
+        &self,
+        user: UserNo,
+        after: Option<ListPlace>,
+        limit: usize,
+        hidden: bool,
+    ) -> Result<ListPage, StateError> {
         // The last of those kept is on top, and leaves when an earlier one comes.
-        let mut kept: BinaryHeap<ByPlace> = BinaryHeap::with_capacity(limit + 2);
+        let mut kept: BinaryHeap<ByPlace> = BinaryHeap::with_capacity(limit.min(LIST_ENTRIES) + 2);
         let mut unread = 0_u64;
         self.each_conversation(user, |listed| {
             unread = unread.saturating_add(listed.unread());
@@ -331,7 +352,10 @@ impl Reader {
             Some(Body::Message(message)) => Some(message),
             _ => None,
         };
-        let withdrawn = row.recalled_by.map(|by| self.withdrawal(by)).transpose()?;
+        let withdrawn = row
+            .recalled_by
+            .map(|by| self.withdrawn_by(by))
+            .transpose()?;
         let changed = match row.changed_by {
             Some(_) if withdrawn.is_none() => self.changes(conversation, conversation_seq)?,
             _ => Changed::default(),
@@ -342,7 +366,8 @@ impl Reader {
             record: decode_record(row.message_position(), stored)?,
             message,
             changed,
-            withdrawn,
+            withdrawn: withdrawn.map(|(why, _, _)| why),
+            withdrawer: withdrawn.map(|(_, by, time)| (by, time)),
         })
     }
 

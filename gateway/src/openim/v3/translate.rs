@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use waybill_core::body::OfflinePush;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
 
@@ -106,20 +107,36 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         content: content.into(),
         create_time: number(created),
         options: options(told.options_off),
-        offline_push_info: said.offline_push.as_ref().map(|push| OfflinePushInfo {
-            title: push.title.clone(),
-            desc: push.desc.clone(),
-            ex: push.ex.clone(),
-            ios_push_sound: push.ios_push_sound.clone(),
-            ios_badge_count: push.ios_badge_count,
-            signal_info: String::new(),
-        }),
+        offline_push_info: said.offline_push.as_ref().map(push_shown),
         msg_from: if told.content_type == NOTICE_TYPE {
             FROM_SYSTEM
         } else {
             FROM_USER
         },
         ..envelope(own, place, view)
+    }
+}
+
+/// What a push shows, as it is kept.
+#[must_use]
+pub fn push_kept(push: &OfflinePushInfo) -> OfflinePush {
+    OfflinePush {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+    }
+}
+
+fn push_shown(push: &OfflinePush) -> OfflinePushInfo {
+    OfflinePushInfo {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+        signal_info: String::new(),
     }
 }
 
@@ -150,19 +167,23 @@ fn options(off: Options) -> BTreeMap<String, bool> {
 /// A recalled message: a line that says so, in its place.
 fn recalled(own: &str, place: &Place, view: &HistoryView) -> MsgData {
     let told = &view.told;
+    let (by, when) = match &view.withdrawer {
+        Some((by, time)) => (by.as_str(), *time),
+        None => (told.sender.as_str(), view.time),
+    };
     let detail = json!({
-        "revokerID": told.sender,
+        "revokerID": by,
         "revokerRole": 0,
         "clientMsgID": told.client_msg_id,
         "revokerNickname": "",
-        "revokeTime": view.time.0,
+        "revokeTime": when.0,
         "sourceMessageSendTime": view.time.0,
         "sourceMessageSendID": told.sender,
         "sourceMessageSenderNickname": "",
         "sessionType": names::session_type(place),
         "seq": view.conversation_seq.0,
         "ex": "",
-        "isAdminRevoke": place.kind == 2,
+        "isAdminRevoke": place.kind == 2 || by != told.sender,
     });
     MsgData {
         content_type: RECALLED,
@@ -178,6 +199,7 @@ pub fn as_history(view: &View, told: &MessageTold) -> HistoryView {
         conversation_seq: view.conversation_seq,
         time: view.time,
         withdrawn: None,
+        withdrawer: None,
         told: told.clone(),
     }
 }

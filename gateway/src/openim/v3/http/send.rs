@@ -24,17 +24,24 @@ use crate::service::{AskedTerms, Outgoing, TaskSent, TaskTo, now_seconds};
 /// Most receivers of one request.
 const MOST: usize = 10_000;
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PushAsked {
+/// [`OfflinePush`] by OpenIM's names.
+#[derive(Deserialize)]
+#[serde(remote = "OfflinePush")]
+struct PushNames {
+    #[serde(default)]
     title: String,
+    #[serde(default)]
     desc: String,
+    #[serde(default)]
     ex: String,
-    #[serde(rename = "iOSPushSound")]
-    sound: String,
-    #[serde(rename = "iOSBadgeCount")]
-    badge: bool,
+    #[serde(default, rename = "iOSPushSound")]
+    ios_push_sound: String,
+    #[serde(default, rename = "iOSBadgeCount")]
+    ios_badge_count: bool,
 }
+
+#[derive(Deserialize)]
+struct PushAsked(#[serde(with = "PushNames")] OfflinePush);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,13 +169,7 @@ fn outgoing<'a>(
         sender_face_url: &wanted.sender_face_url,
         sender_platform: wanted.sender_platform,
         options_off,
-        offline_push: wanted.offline_push_info.as_ref().map(|push| OfflinePush {
-            title: push.title.clone(),
-            desc: push.desc.clone(),
-            ex: push.ex.clone(),
-            ios_push_sound: push.sound.clone(),
-            ios_badge_count: push.badge,
-        }),
+        offline_push: wanted.offline_push_info.as_ref().map(|push| push.0.clone()),
         created: u64::try_from(wanted.send_time)
             .ok()
             .filter(|time| *time > 0)

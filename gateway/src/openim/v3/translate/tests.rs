@@ -35,6 +35,7 @@ fn history(told: MessageTold) -> HistoryView {
         conversation_seq: ConversationSeq(3),
         time: Time(1_000),
         withdrawn: None,
+        withdrawer: None,
         told,
     }
 }
