@@ -9,6 +9,7 @@ pub mod model;
 pub mod model_directory;
 pub mod model_fanout;
 pub mod model_log;
+pub mod model_restore;
 pub mod model_rows;
 pub mod model_status;
 pub mod model_tend;
