@@ -340,6 +340,14 @@ pub fn epochs<S: State>(state: &S) -> Result<Option<Epochs>, StateError> {
     Ok(Some(Epochs::new(first, v1::gaps::restores(state)?)))
 }
 
+/// All places that a log has left out after restores, the last ones first.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn gaps<S: State>(state: &S, log: Numbered) -> Result<Vec<GapRow>, StateError> {
+    v1::gaps::all(state, log)
+}
+
 /// The places of a log that a restore left out together with this one, which is at or before the log's head; `None` when it was not
 /// left out.
 ///

@@ -97,6 +97,15 @@ fn find<S: State>(
     Ok(None)
 }
 
+/// The gaps of a log, the last first.
+pub fn all<S: State>(state: &S, log: Numbered) -> Result<Vec<GapRow>, StateError> {
+    let mut gaps = Vec::new();
+    for restore in restores(state)?.iter().rev() {
+        gaps.extend(state.row::<GapRow>((log, restore.position))?);
+    }
+    Ok(gaps)
+}
+
 impl Gap {
     /// What stands in its places, in a user's log.
     pub fn entry(&self) -> UserLogRow {

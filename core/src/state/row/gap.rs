@@ -41,6 +41,13 @@ impl GapRow {
         self.first.saturating_add(self.count.saturating_sub(1))
     }
 
+    /// How many of the places from `from` to `to`, both included, were left out.
+    #[must_use]
+    pub fn among(&self, from: u64, to: u64) -> u64 {
+        let (first, last) = (self.first.max(from), self.last().min(to));
+        last.saturating_add(1).saturating_sub(first)
+    }
+
     /// Whether this place was left out.
     #[must_use]
     pub fn holds(&self, place: u64) -> bool {
