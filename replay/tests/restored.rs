@@ -9,6 +9,7 @@ use support::{Copy, clean, closed, names, verify};
 use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ConversationSeq, Position, Seq, UserNo};
+use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::state::{
     ConversationLogRow, Family, GapRow, Numbered, RowKey as _, UserHeadRow, UserLogRow,
 };
@@ -33,6 +34,9 @@ fn restored(path: &Path, random: u8) -> u64 {
 /// Old and new logs and conversations, tracked accounts, readings on both sides of what was left out.
 fn go_on(path: &Path, n: u64) {
     let open = Open::new(path);
+    open.done(Ask::ChangePolicy(Policy {
+        unknown_receiver: UnknownReceiver::Accept,
+    }));
     let account = user_ref("oa");
     open.done(Ask::Track { account, on: true });
     for n in n..n + 70 {
@@ -64,7 +68,7 @@ fn what_goes_on_after_restores_is_clean() {
         restored(&copied.path(), n as u8);
         let report = copied.verify();
         clean(&report);
-        assert_eq!(report.ledger.restores, n);
+        assert_eq!(report.ledger.restores, n + 1);
         assert_ne!(report.ledger.epoch, before.epoch);
         go_on(&copied.path(), 10_000 * n);
         let report = copied.verify();
@@ -100,7 +104,8 @@ fn what_is_missing_beside_a_gap_is_named() {
         let copied = Copy::of(&copied.path());
         let copied = copied.views(|rows| rows.remove_row(Family::UserLog, (ann, Seq(missing))));
         let report = copied.verify();
-        names(&report, Class::EntryMissing, &format!("seq {missing}"));
+        let place = format!("log of user {ann}, seq {missing}");
+        names(&report, Class::EntryMissing, &place);
     }
     // Without the row that says so, all of it is missing.
     let copied = Copy::of(&copied.path());
@@ -108,15 +113,18 @@ fn what_is_missing_beside_a_gap_is_named() {
         copied.views(|rows| rows.remove_row(Family::Gaps, (Numbered::User(ann), Position(by))));
     let report = copied.verify();
     let (first, last) = (gap.first, gap.last());
-    names(&report, Class::EntryMissing, &format!("seqs {first} to {last}"));
-    names(&report, Class::RowMissing, &format!("restore in record {by}"));
+    let place = format!("log of user {ann}, seqs {first} to {last}");
+    names(&report, Class::EntryMissing, &place);
+    let place = format!("views, gaps, the log of user {ann}, restore in record {by}");
+    names(&report, Class::RowMissing, &place);
     // An entry in its place is too much.
     let copied = Copy::of(&copied.path()).views(|rows| {
         let row: UserLogRow = rows.row((ann, Seq(1)));
         rows.put_row((ann, Seq(first + 3)), &row);
     });
     let report = copied.verify();
-    names(&report, Class::RowUnexpected, &format!("seq {}", first + 3));
+    let place = format!("views, user_log, user {ann}, seq {}", first + 3);
+    names(&report, Class::RowUnexpected, &place);
 }
 
 #[test]
