@@ -54,7 +54,10 @@ impl Epochs {
         let later = self
             .restores
             .partition_point(|restore| restore.position <= position);
-        match later.checked_sub(1).and_then(|last| self.restores.get(last)) {
+        match later
+            .checked_sub(1)
+            .and_then(|last| self.restores.get(last))
+        {
             Some(restore) => restore.epoch,
             None => self.first,
         }

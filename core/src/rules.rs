@@ -366,11 +366,7 @@ pub fn gap_around<S: State>(
 ///
 /// # Errors
 /// When the state cannot be read, and when there is neither.
-pub fn user_log_row<S: State>(
-    state: &S,
-    user: UserNo,
-    seq: Seq,
-) -> Result<UserLogRow, StateError> {
+pub fn user_log_row<S: State>(state: &S, user: UserNo, seq: Seq) -> Result<UserLogRow, StateError> {
     v1::gaps::user_log_row(state, user, seq)
 }
 

@@ -20,8 +20,8 @@ use waybill_core::outcome::{Outcome, Refusal};
 use waybill_core::record::Surface;
 use waybill_core::rules::{self, Step};
 use waybill_core::state::{
-    ConversationLogRow, DevicesRow, EntryKind, Family, Key, Numbered, Row, StateExt, TokenCutRow, TokenRow, UserLogRow,
-    Value,
+    ConversationLogRow, DevicesRow, EntryKind, Family, Key, Numbered, Row, StateExt, TokenCutRow,
+    TokenRow, UserLogRow, Value,
 };
 
 fn as_expected(step: &Step) -> Expected {

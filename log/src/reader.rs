@@ -28,8 +28,8 @@ use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::rules;
 use waybill_core::state::{
-    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, Numbered, ProfileRow, RegistrationRow, Scan, StateExt,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, Numbered, ProfileRow, RegistrationRow, Scan,
+    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
 };
 
 use crate::store::Stored;
@@ -339,7 +339,10 @@ impl Reader {
             let row = rules::user_log_row(store, user, Seq(seq))?;
             let gap = rules::gap_around(store, Numbered::User(user), seq)?;
             let last = gap.map_or(seq, |gap| gap.last()).min(end - 1);
-            rows.resize(rows.len() + usize::try_from(last - seq + 1).unwrap_or(1), row);
+            rows.resize(
+                rows.len() + usize::try_from(last - seq + 1).unwrap_or(1),
+                row,
+            );
             seq = last + 1;
         }
         Ok(rows)
@@ -351,8 +354,7 @@ impl Reader {
         let mut bytes = 0;
         let mut seqs = first.0..;
         for slice in rows.chunks(FETCH_ENTRIES) {
-            let positions: Vec<Position> =
-                slice.iter().map(UserLogRow::message_position).collect();
+            let positions: Vec<Position> = slice.iter().map(UserLogRow::message_position).collect();
             let stored = self.stored(&positions)?;
             for ((row, stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
                 let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;

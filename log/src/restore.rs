@@ -70,6 +70,9 @@ pub enum RestoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// The operating system has no random bytes for the new epoch.
+    #[error("the system has no random bytes")]
+    NoRandomness,
     /// The register of erasures cannot be used.
     #[error("the register of erasures {path}: {source}")]
     Erasures {
@@ -103,12 +106,10 @@ pub fn restore(
         });
     }
     let registered = match &restore.erasures {
-        Some(register) => {
-            erasures::read(register).map_err(|source| RestoreError::Erasures {
-                path: register.clone(),
-                source,
-            })?
-        }
+        Some(register) => erasures::read(register).map_err(|source| RestoreError::Erasures {
+            path: register.clone(),
+            source,
+        })?,
         None => std::collections::BTreeSet::new(),
     };
     let (batches, batch) = bounded(1);

@@ -63,7 +63,10 @@ impl Past {
         let dir = tempfile::tempdir().expect("a directory");
         let log = Harness::open(&dir.path().join("data"));
         let account = user_ref("oa");
-        assert_eq!(log.ask(command(Ask::Track { account, on: true })), Ok(Outcome::Done));
+        assert_eq!(
+            log.ask(command(Ask::Track { account, on: true })),
+            Ok(Outcome::Done)
+        );
         for n in 0..20 {
             log.sent(notify("oa", "ann", n, Some(&format!("early{n}"))));
         }
@@ -182,7 +185,9 @@ fn a_user_log_is_contiguous_over_what_was_left_out() {
     let Ok(Pulled::Page { entries, .. }) = reader.pull(ann, Seq(kept.0 + 50), 1_000) else {
         panic!("no page");
     };
-    let told = entries.iter().filter(|entry| entry.row.kind == EntryKind::Message);
+    let told = entries
+        .iter()
+        .filter(|entry| entry.row.kind == EntryKind::Message);
     assert_eq!(told.count(), 20);
     // By the numbers of what is no message, the same is found.
     let control = reader.ends(ann).expect("reads").1;
@@ -192,8 +197,14 @@ fn a_user_log_is_contiguous_over_what_was_left_out() {
         found.extend(reader.control(ann, after, 300).expect("reads"));
     }
     assert!(found.iter().map(|(number, _)| number.0).eq(1..=control.0));
-    let skipped = found.iter().filter(|(_, entry)| entry.row.kind == EntryKind::Skipped);
-    assert!(skipped.map(|(_, entry)| entry.seq.0).eq(kept.0 + 1..=kept.0 + GAP));
+    let skipped = found
+        .iter()
+        .filter(|(_, entry)| entry.row.kind == EntryKind::Skipped);
+    assert!(
+        skipped
+            .map(|(_, entry)| entry.seq.0)
+            .eq(kept.0 + 1..=kept.0 + GAP)
+    );
     log.close();
 }
 
@@ -205,21 +216,37 @@ fn what_was_left_out_of_a_conversation_counts_and_shows_nothing() {
         account: oa,
         receiver: ann,
     };
-    let listed = || reader.conversation(ann, conversation).expect("reads").expect("is there");
-    assert_eq!((listed().end.head.0, listed().unread()), (20 + GAP + 20, 40));
+    let listed = || {
+        reader
+            .conversation(ann, conversation)
+            .expect("reads")
+            .expect("is there")
+    };
+    assert_eq!(
+        (listed().end.head.0, listed().unread()),
+        (20 + GAP + 20, 40)
+    );
     let places = |direction, limit| {
-        let page = reader.history(ann, &listed(), direction, limit, None).expect("reads");
+        let page = reader
+            .history(ann, &listed(), direction, limit, None)
+            .expect("reads");
         let places = page.messages.iter().map(|told| told.conversation_seq.0);
         (places.collect::<Vec<_>>(), page.next)
     };
     let all: Vec<u64> = (1..=20).chain(21 + GAP..=40 + GAP).collect();
-    assert_eq!(places(Direction::After(ConversationSeq(0)), 100), (all.clone(), None));
+    assert_eq!(
+        places(Direction::After(ConversationSeq(0)), 100),
+        (all.clone(), None)
+    );
     let backwards: Vec<u64> = all.iter().rev().copied().collect();
     let before = |seq| Direction::Before(ConversationSeq(seq));
     assert_eq!(places(before(u64::MAX), 100), (backwards.clone(), None));
     assert_eq!(places(before(GAP), 3).0, [20, 19, 18]);
     let (page, next) = places(before(u64::MAX), 20);
-    assert_eq!((page, next), (backwards[..20].to_vec(), Some(ConversationSeq(21 + GAP))));
+    assert_eq!(
+        (page, next),
+        (backwards[..20].to_vec(), Some(ConversationSeq(21 + GAP)))
+    );
     // Reading to a place that was left out reads what stands before it.
     let tend = |deed| {
         log.ask(command(Ask::Tend {
@@ -229,14 +256,27 @@ fn what_was_left_out_of_a_conversation_counts_and_shows_nothing() {
         }))
     };
     let up_to = ConversationSeq(500);
-    assert_eq!(tend(Deed::Read { up_to }), Ok(Outcome::Read { up_to, unread: 20 }));
+    assert_eq!(
+        tend(Deed::Read { up_to }),
+        Ok(Outcome::Read { up_to, unread: 20 })
+    );
     let head = reader.span(ann).expect("reads").head;
     let messages = vec![ConversationSeq(400), up_to];
     assert_eq!(tend(Deed::Remove { messages }), Ok(Outcome::Done));
-    assert_eq!(reader.span(ann).expect("reads").head, head, "there is nothing to remove");
+    assert_eq!(
+        reader.span(ann).expect("reads").head,
+        head,
+        "there is nothing to remove"
+    );
     let beyond = ConversationSeq(41 + GAP);
-    assert_eq!(tend(Deed::Read { up_to: beyond }), Err(Refusal::BeyondConversation));
-    assert_eq!(reader.unread_by_type(ann, &listed()).expect("reads")[&1], 20);
+    assert_eq!(
+        tend(Deed::Read { up_to: beyond }),
+        Err(Refusal::BeyondConversation)
+    );
+    assert_eq!(
+        reader.unread_by_type(ann, &listed()).expect("reads")[&1],
+        20
+    );
     log.close();
 }
 
@@ -284,8 +324,14 @@ fn cursors_of_the_lost_history_have_stored_nothing_new() {
     let end = log.reader().status_head(account).expect("reads");
     assert!(end.0 > told.0 + GAP);
     let changes = |after| {
-        let page = log.reader().status(account, StatusNo(after), 100).expect("reads");
-        page.changes.iter().map(|change| change.n).collect::<Vec<_>>()
+        let page = log
+            .reader()
+            .status(account, StatusNo(after), 100)
+            .expect("reads");
+        page.changes
+            .iter()
+            .map(|change| change.n)
+            .collect::<Vec<_>>()
     };
     assert_eq!(changes(told.0), changes(told.0 + 30));
     assert_eq!(changes(told.0).last(), Some(&end));
@@ -332,7 +378,10 @@ fn erasures_made_since_are_made_again() {
     let durable = before.reader().durable();
     before.close();
     let refused = restored(&path, &asked);
-    assert!(matches!(refused, Err(RestoreError::Erasures { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RestoreError::Erasures { .. })),
+        "{refused:?}"
+    );
     let after = Harness::open(&path);
     assert_eq!(after.reader().durable(), durable, "nothing was done");
     after.close();
@@ -355,7 +404,10 @@ fn a_higher_number_leaves_out_more() {
             ..asked()
         };
         let refused = restored(&path, &again);
-        assert!(matches!(refused, Err(RestoreError::Refused(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(RestoreError::Refused(_))),
+            "{refused:?}"
+        );
     }
     for gap in [0, 1_000_001] {
         let refused = restored(&path, &Restore { gap, ..asked() });
@@ -369,7 +421,10 @@ fn what_cannot_be_restored_is_refused_and_left_alone() {
     let past = Past::new(|_| {});
     let dir = tempfile::tempdir().expect("a directory");
     let nothing = restored(&dir.path().join("none"), &asked());
-    assert!(matches!(nothing, Err(RestoreError::Nothing { .. })), "{nothing:?}");
+    assert!(
+        matches!(nothing, Err(RestoreError::Nothing { .. })),
+        "{nothing:?}"
+    );
     assert!(!dir.path().join("none").exists(), "nothing was begun");
     // In use.
     let log = Harness::open(&past.data());

@@ -135,7 +135,11 @@ fn the_last_record_of_a_restore_is_no_message() {
     let (ann, position) = (closed().ann, Position(by));
     copied.views(|rows| {
         let oa = UserNo(u64::from_be_bytes(
-            rows.all("accounts")[0].0.as_slice().try_into().expect("8 bytes"),
+            rows.all("accounts")[0]
+                .0
+                .as_slice()
+                .try_into()
+                .expect("8 bytes"),
         ));
         let conversation = Conversation::Notification {
             account: oa,
@@ -143,7 +147,11 @@ fn the_last_record_of_a_restore_is_no_message() {
         };
         let gap: GapRow = rows.row((Numbered::Conversation(conversation), position));
         let after: ConversationLogRow = rows.row((conversation, ConversationSeq(gap.last() + 1)));
-        assert_eq!(after.counted, gap.before + 1, "what was left out counts nothing");
+        assert_eq!(
+            after.counted,
+            gap.before + 1,
+            "what was left out counts nothing"
+        );
         let key = (conversation, ConversationSeq(gap.first)).key();
         assert_eq!(rows.get("conversation_log", key.as_slice()), None);
     });

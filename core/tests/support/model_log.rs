@@ -269,7 +269,9 @@ impl Model {
         let talk = talks.find(|talk| talk.name == name).unwrap();
         let earlier = talk.messages.len() as u64;
         let before = model_tend::counted(talk, earlier);
-        let left_out = talk.holes.leave_out(&self.restores, position, earlier, before);
+        let left_out = talk
+            .holes
+            .leave_out(&self.restores, position, earlier, before);
         for _ in 0..left_out {
             talk.messages.push(Said::hole(talk.messages.last()));
         }

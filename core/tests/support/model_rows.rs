@@ -165,7 +165,9 @@ fn log(model: &Model, person: &Person, rows: &mut Rows) {
     let mut chain: [u8; 32] =
         Sha256::digest([b"waybill/log/1", epoch.0.as_slice(), &user].concat()).into();
     let mut control = 0;
-    person.holes.put(Numbered::User(UserNo(person.number)), rows);
+    person
+        .holes
+        .put(Numbered::User(UserNo(person.number)), rows);
     for (index, entry) in person.log.iter().enumerate() {
         let seq = index as u64 + 1;
         if entry.kind == HOLE {

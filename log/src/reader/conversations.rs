@@ -16,9 +16,7 @@ use waybill_core::state::{
     StateExt, UserConversationRow,
 };
 
-use super::{
-    Changed, FETCH_ENTRIES, PAGE_BYTES, Reader, decode_body, decode_record, last_number,
-};
+use super::{Changed, FETCH_ENTRIES, PAGE_BYTES, Reader, decode_body, decode_record, last_number};
 use crate::store::Stored;
 
 /// Most conversations of a page of the list.

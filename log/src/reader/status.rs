@@ -93,10 +93,7 @@ impl Reader {
         }
         let (from, to) = ((account, after.next()), (account, StatusNo(last).next()));
         let rows = store.range::<StatusRow>(&from, &to, limit)?;
-        let left_out: u64 = gaps
-            .iter()
-            .map(|gap| gap.among(after.next().0, last))
-            .sum();
+        let left_out: u64 = gaps.iter().map(|gap| gap.among(after.next().0, last)).sum();
         if rows.len() as u64 + left_out != last - after.0 {
             return Err(StateError::Corrupt {
                 family: "status_log",

@@ -362,11 +362,7 @@ fn single(op: &Op, n: u64) -> Command {
                 deed: deed.clone(),
             })
         }
-        Op::Again(_)
-        | Op::Burst(_)
-        | Op::Audience { .. }
-        | Op::Pump(_)
-        | Op::Restore { .. } => {
+        Op::Again(_) | Op::Burst(_) | Op::Audience { .. } | Op::Pump(_) | Op::Restore { .. } => {
             unreachable!("made of others")
         }
     }

@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 use waybill_core::state::{
     AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow, Contents,
     ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow,
-    EarlyRow, ErasedRow, Family, FanoutChunkRow, FanoutRow, GapRow, MarkRow, MembershipRow, ProfileRow,
-    RefusedRow, RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow, StatusTimeRow, TimerRow,
-    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
-    VersionRow,
+    EarlyRow, ErasedRow, Family, FanoutChunkRow, FanoutRow, GapRow, MarkRow, MembershipRow,
+    ProfileRow, RefusedRow, RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow,
+    StatusTimeRow, TimerRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
+    UserLogRow, UserRow, VersionRow,
 };
 
 use super::finding::Place;

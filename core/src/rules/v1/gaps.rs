@@ -130,7 +130,12 @@ pub fn control_entry<S: State>(
     let gap = find(state, Numbered::User(user), |row| {
         after(row).is_some_and(|after| after < row.count)
     })?;
-    Ok(gap.and_then(|gap| Some((Seq(gap.row.first.saturating_add(after(&gap.row)?)), gap.entry()))))
+    Ok(gap.and_then(|gap| {
+        Some((
+            Seq(gap.row.first.saturating_add(after(&gap.row)?)),
+            gap.entry(),
+        ))
+    }))
 }
 
 /// The entry at a place of a user's log, at or before its head.

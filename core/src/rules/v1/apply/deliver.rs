@@ -14,8 +14,8 @@ use crate::record::Record;
 use crate::rules::{Applied, Changed, Delivered};
 use crate::state::{
     CollapseRow, ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family,
-    MembershipRow, Numbered, Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow,
-    UserHeadRow, UserLogRow, VersionRow,
+    MembershipRow, Numbered, Overlay, SettingsKey, SettingsRow, State, StateExt, Table,
+    UserConversationRow, UserHeadRow, UserLogRow, VersionRow,
 };
 
 /// What the entries of one record have in common.

@@ -13,8 +13,8 @@ use crate::outcome::StateError;
 use crate::record::Record;
 use crate::rules::{Applied, Changed};
 use crate::state::{
-    AccountRow, DevicesRow, EntryKind, Family, MarkRow, Numbered, Overlay, SettingsKey, SettingsRow, State,
-    StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
+    AccountRow, DevicesRow, EntryKind, Family, MarkRow, Numbered, Overlay, SettingsKey,
+    SettingsRow, State, StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
 };
 
 /// What messages of an account have become for one receiver.

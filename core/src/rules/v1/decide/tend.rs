@@ -1,8 +1,8 @@
 //! `decide` for what users do to their conversations. What depends on messages that are not there any more is found out here,
 //! by looking at rows, and stands in the fact: `apply` then needs no look.
 
-use super::super::limits::{MAX_PASSED, MAX_REMOVED};
 use super::super::gaps;
+use super::super::limits::{MAX_PASSED, MAX_REMOVED};
 use super::bare;
 use crate::command::Deed;
 use crate::conversation::Conversation;
@@ -10,9 +10,7 @@ use crate::fact::{ConversationSettings, Counted, Fact, RemovedMessage};
 use crate::id::{ConversationSeq, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
-use crate::state::{
-    ConversationRow, MembershipRow, Numbered, RemovedRow, Scan, StateExt,
-};
+use crate::state::{ConversationRow, MembershipRow, Numbered, RemovedRow, Scan, StateExt};
 
 /// OpenIM knows 0, 1 and 2.
 const MAX_RECEIVE_OPTION: u8 = 2;

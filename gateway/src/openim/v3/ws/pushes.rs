@@ -113,6 +113,11 @@ pub async fn of_entries(
     for view in views {
         let push = match &view.told {
             Entry::Message(told) => of_message(&principal.user, view, told),
+            // The client sees a gap and asks for the last of it.
+            Entry::Nothing => {
+                control.0 += 1;
+                continue;
+            }
             Entry::Note(note) => {
                 control.0 += 1;
                 let message = of_note(service, principal, control.0, view, note).await?;
@@ -181,7 +186,7 @@ pub async fn unread(
 ) -> Result<Vec<Push>, Error> {
     let recalled = |view: &&View| match &view.told {
         Entry::Note(note) => note.withdrawn == Some(Withdrawal::Recalled),
-        Entry::Message(_) => false,
+        Entry::Message(_) | Entry::Nothing => false,
     };
     let gone = views
         .iter()
@@ -245,10 +250,11 @@ pub async fn newest(
     }
     let before = ControlSeq(control.0.saturating_sub(1));
     for (number, view) in service.control(principal, "", before, 1).await? {
-        if let Entry::Note(note) = &view.told {
-            let message = of_note(service, principal, number.0, &view, note).await?;
-            pushes.push(Push::of(names::own(&principal.user), true, message, ""));
-        }
+        let message = match &view.told {
+            Entry::Note(note) => of_note(service, principal, number.0, &view, note).await?,
+            Entry::Message(_) | Entry::Nothing => translate::placeholder(number.0),
+        };
+        pushes.push(Push::of(names::own(&principal.user), true, message, ""));
     }
     Ok(pushes)
 }

@@ -204,10 +204,17 @@ impl Asker<'_> {
             .await?;
         let mut messages = Vec::with_capacity(found.len());
         for (number, view) in &found {
-            if let Told::Note(note) = &view.told {
-                let asker = self.principal;
-                let message = pushes::of_note(self.service, asker, number.0, view, note).await?;
-                messages.push(message);
+            let asker = self.principal;
+            match &view.told {
+                Told::Note(note) => {
+                    let note = pushes::of_note(self.service, asker, number.0, view, note);
+                    messages.push(note.await?);
+                }
+                // Of places that a restore left out, the last one shows how far the range goes.
+                Told::Nothing if number.0 == end => {
+                    messages.push(translate::placeholder(number.0));
+                }
+                Told::Message(_) | Told::Nothing => {}
             }
         }
         Ok(PullMsgs {
