@@ -8,15 +8,17 @@ use std::borrow::Cow;
 use crate::body::{self, Body, SealedBody};
 use crate::codec;
 use crate::command::{Ask, Stamped};
+use crate::conversation::Conversation;
 use crate::epochs::Epochs;
 use crate::fact::Fact;
 use crate::hash;
-use crate::id::{ControlSeq, Hash, Position, Seq, StatusNo, Time, UserNo};
+use crate::id::{ControlSeq, ConversationSeq, Hash, Position, Seq, StatusNo, Time, UserNo};
 use crate::limits::MAX_BODY_BYTES;
 use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
 use crate::record::Record;
 use crate::state::{
-    GapRow, Numbered, Overlay, Scan, SettingsKey, SettingsRow, State, StateExt, UserLogRow,
+    ConversationLogRow, GapRow, Numbered, Overlay, Scan, SettingsKey, SettingsRow, State, StateExt,
+    UserLogRow,
 };
 use crate::versions::RULES_VERSION;
 
@@ -368,6 +370,18 @@ pub fn gap_around<S: State>(
 /// When the state cannot be read, and when there is neither.
 pub fn user_log_row<S: State>(state: &S, user: UserNo, seq: Seq) -> Result<UserLogRow, StateError> {
     v1::gaps::user_log_row(state, user, seq)
+}
+
+/// What stands at a place of a conversation, from 1 to its head: the message that is stored, or that a restore left the place out.
+///
+/// # Errors
+/// When the state cannot be read, and when there is neither.
+pub fn conversation_log_row<S: State>(
+    state: &S,
+    conversation: Conversation,
+    seq: ConversationSeq,
+) -> Result<ConversationLogRow, StateError> {
+    v1::gaps::conversation_log_row(state, conversation, seq)
 }
 
 /// The entry of a user's log that has this number among those that are no messages, if a restore left its place out.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use waybill_core::body::{Body, Message};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::Withdrawal;
-use waybill_core::id::{ConversationSeq, Seq, Time, UserNo};
+use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::rules;
@@ -322,6 +322,33 @@ impl Reader {
             }
         }
         Ok(history)
+    }
+
+    /// The times shown at these places of a conversation, none of them behind its end: of what stands there, and of a place that a
+    /// restore left out that of the restore.
+    ///
+    /// # Errors
+    /// When the store fails or what it holds does not fit together.
+    pub fn times_at(
+        &self,
+        conversation: Conversation,
+        places: &[u64],
+    ) -> Result<BTreeMap<u64, Time>, StateError> {
+        let mut times = BTreeMap::new();
+        let mut last: Option<(Position, Record)> = None;
+        for place in places {
+            let seq = ConversationSeq(*place);
+            let row = rules::conversation_log_row(&self.shared.store, conversation, seq)?;
+            let position = row.message_position();
+            // Of places that were left out together it is the same record.
+            let record = match last.take() {
+                Some((known, record)) if known == position => record,
+                _ => decode_record(position, &*self.one(position)?)?,
+            };
+            times.insert(*place, self.shown_time(&record, row.ahead_ms)?);
+            last = Some((position, record));
+        }
+        Ok(times)
     }
 
     /// A message of a conversation, with what became of it.

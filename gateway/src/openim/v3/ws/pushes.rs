@@ -243,7 +243,7 @@ pub async fn newest(
             .await?;
         let message = match found.first() {
             Some(view) => translate::message(&principal.user, &outline.place, view),
-            None => translate::placeholder(head),
+            None => translate::placeholder(head, outline.last_time),
         };
         let name = names::of(&principal.user, &outline.place);
         pushes.push(Push::of(name, false, message, ""));
@@ -252,7 +252,7 @@ pub async fn newest(
     for (number, view) in service.control(principal, "", before, 1).await? {
         let message = match &view.told {
             Entry::Note(note) => of_note(service, principal, number.0, &view, note).await?,
-            Entry::Message(_) | Entry::Nothing => translate::placeholder(number.0),
+            Entry::Message(_) | Entry::Nothing => translate::placeholder(number.0, view.time),
         };
         pushes.push(Push::of(names::own(&principal.user), true, message, ""));
     }
