@@ -362,11 +362,6 @@ fn recover(
     let last = recovery::ledger_tail(&*ledger)?;
     let (mut witness, seen) = Witness::open(&directory.join(TAIL_FILE))
         .map_err(OpenError::io(directory.join(TAIL_FILE)))?;
-    let register = match &options.erasures {
-        Some(path) => path.clone(),
-        None => directory.join(ERASURES_FILE),
-    };
-    let erasures = Register::open(&register).map_err(OpenError::io(&register))?;
     // RocksDB does not do this for the directory of a database.
     directory::sync_directory(directory.path())?;
     if seen == Seen::Nothing && last.position.0 > 0 {
@@ -379,6 +374,12 @@ fn recover(
         // What was torn off had not been answered.
         wal::forget_torn(&ledger_path).map_err(OpenError::io(&ledger_path))?;
     }
+
+    let register = match &options.erasures {
+        Some(path) => path.clone(),
+        None => directory.join(ERASURES_FILE),
+    };
+    let erasures = Register::open(&register).map_err(OpenError::io(&register))?;
 
     let (views, verdict) = open_views(&directory, &memory, &ledger, &last)?;
     let (views, from, applied) = match verdict {
