@@ -7,7 +7,7 @@ PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/release
 DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
-QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
+QUICK_TESTS := arrows bad_input command_line shutdown snapshot restore kill
 # What `make fuzz` runs (all, when empty), and for how long each.
 TARGET ?=
 SECONDS ?= 60

@@ -212,6 +212,16 @@ pub enum Ask {
         /// Whether to.
         on: bool,
     },
+    /// Go on with a ledger that was put back from a copy, as another history than the one that the copy was of.
+    Restore {
+        /// The identity of the history from here on; its number is higher than that of the one before.
+        epoch: Epoch,
+        /// The last record of the copy, as far as the caller knows.
+        last: Position,
+        /// How many places each log leaves out before it goes on: more than the lost history can have given out in any. At least
+        /// 1 and at most [`MAX_RESTORE_GAP`](crate::limits::MAX_RESTORE_GAP).
+        gap: u64,
+    },
 }
 
 /// Whether a user who was never seen is taken in.

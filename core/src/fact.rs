@@ -288,6 +288,16 @@ pub enum Fact {
         /// Whether it is.
         on: bool,
     },
+    /// The ledger up to the record before this one was put back from a copy. What was written after the copy was made is lost, and
+    /// from here on this is another history. No body.
+    Restored {
+        /// The identity of the history from here on.
+        epoch: Epoch,
+        /// The identity of the history that it goes on from.
+        from: Epoch,
+        /// How many places each log leaves out before its next entry: the lost history may have given them out.
+        gap: u64,
+    },
 }
 
 impl Fact {

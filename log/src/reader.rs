@@ -21,13 +21,15 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use waybill_core::body::{self, Body, Change, Message, Profile};
+use waybill_core::epochs::Epochs;
 use waybill_core::fact::Fact;
-use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, Time, UserNo};
+use waybill_core::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
+use waybill_core::rules;
 use waybill_core::state::{
-    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, ProfileRow, RegistrationRow, Scan, StateExt,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, Numbered, ProfileRow, RegistrationRow, Scan,
+    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
 };
 
 use crate::store::Stored;
@@ -115,10 +117,12 @@ pub struct Opened {
 }
 
 impl Reader {
-    /// The identity of the history; `None` before it has begun.
-    #[must_use]
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.shared.epoch.get().copied()
+    /// The histories that the ledger has been; `None` before it has begun.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn epochs(&self) -> Result<Option<Epochs>, StateError> {
+        rules::epochs(&self.shared.store)
     }
 
     /// The last record that is durable.
@@ -302,17 +306,7 @@ impl Reader {
                 .min(after.0.saturating_add(limit as u64))
                 .saturating_add(1),
         );
-        let rows =
-            self.shared
-                .store
-                .range::<UserLogRow>(&(user, first), &(user, Seq(end)), limit)?;
-        let missing = || StateError::Corrupt {
-            family: "user_log",
-            reason: "an entry below the head is missing".to_owned(),
-        };
-        if rows.len() as u64 != end - first.0 {
-            return Err(missing());
-        }
+        let rows = self.log_rows(user, first, end)?;
         let entries = self.entries(first, &rows)?;
         let more = entries
             .last()
@@ -324,22 +318,45 @@ impl Reader {
         })
     }
 
+    /// The entries of a stretch of a user's log that ends no later than it does, up to but not including `end`: also those that
+    /// stand for places that a restore left out.
+    fn log_rows(&self, user: UserNo, first: Seq, end: u64) -> Result<Vec<UserLogRow>, StateError> {
+        let store = &self.shared.store;
+        let count = usize::try_from(end - first.0).unwrap_or(usize::MAX);
+        let stored = store.range::<UserLogRow>(&(user, first), &(user, Seq(end)), count)?;
+        if stored.len() == count {
+            return Ok(stored.into_iter().map(|(_, row)| row).collect());
+        }
+        let mut rows = Vec::with_capacity(count);
+        let mut stored = stored.into_iter().peekable();
+        let mut seq = first.0;
+        while seq < end {
+            if let Some((_, row)) = stored.next_if(|(key, _)| last_number(key) == seq) {
+                rows.push(row);
+                seq += 1;
+                continue;
+            }
+            let row = rules::user_log_row(store, user, Seq(seq))?;
+            let gap = rules::gap_around(store, Numbered::User(user), seq)?;
+            let last = gap.map_or(seq, |gap| gap.last()).min(end - 1);
+            rows.resize(
+                rows.len() + usize::try_from(last - seq + 1).unwrap_or(1),
+                row,
+            );
+            seq = last + 1;
+        }
+        Ok(rows)
+    }
+
     /// Opens the entries whose rows these are, until they are a page.
-    fn entries(
-        &self,
-        first: Seq,
-        rows: &[(Vec<u8>, UserLogRow)],
-    ) -> Result<Vec<Entry>, StateError> {
+    fn entries(&self, first: Seq, rows: &[UserLogRow]) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         let mut seqs = first.0..;
         for slice in rows.chunks(FETCH_ENTRIES) {
-            let positions: Vec<Position> = slice
-                .iter()
-                .map(|(_, row)| row.message_position())
-                .collect();
+            let positions: Vec<Position> = slice.iter().map(UserLogRow::message_position).collect();
             let stored = self.stored(&positions)?;
-            for (((_, row), stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
+            for ((row, stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
                 let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;
                 bytes += stored.bytes() + told_bytes;
                 if bytes > PAGE_BYTES && !entries.is_empty() {
@@ -439,8 +456,8 @@ impl Reader {
         position: Position,
     ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
         let store = &self.shared.store;
-        match waybill_core::rules::delivering(store, position, user)? {
-            Some(delivering) => waybill_core::rules::find_user_entry(store, user, delivering),
+        match rules::delivering(store, position, user)? {
+            Some(delivering) => rules::find_user_entry(store, user, delivering),
             None => Ok(None),
         }
     }
@@ -466,6 +483,12 @@ impl Reader {
         }
         Ok(found.into_iter().map(Option::unwrap_or_default).collect())
     }
+}
+
+/// The number with which a stored key ends; 0 for one that is too short.
+fn last_number(key: &[u8]) -> u64 {
+    let last = key.last_chunk::<8>();
+    last.map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 fn change_in(body: Option<Body>) -> Option<Change> {

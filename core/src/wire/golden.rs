@@ -269,6 +269,7 @@ fn notes() -> Vec<Entry> {
         Entry::note(Seq(4), REMOVED, time, &removed),
         Entry::note(Seq(5), CLEARED, time, &note),
         Entry::note(Seq(6), MARKED, time, &confirmed),
+        Entry::skipped(Seq(7), time),
     ]
 }
 

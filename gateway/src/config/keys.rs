@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 use toml::value::Datetime;
+use waybill_core::limits::MAX_RESTORE_GAP;
 use waybill_core::policy::UnknownReceiver;
 
 use super::limits::LIMITS;
@@ -190,6 +191,19 @@ const KEYS: &[Key] = &[
         set: |config, value| {
             number(value, 1, 3_600).map(|seconds| config.recovery.seconds = seconds)
         },
+    },
+    Key {
+        name: "restore.gap",
+        kind: Kind::Number,
+        help: "places that each log leaves out after waybill restore (default 1000): more than any log can grow between a copy and \
+               its use",
+        set: |config, value| number(value, 1, MAX_RESTORE_GAP).map(|gap| config.restore.gap = gap),
+    },
+    Key {
+        name: "restore.erasures",
+        kind: Kind::Text,
+        help: "the register of erasures, best on another disk than the data (default the file erasures in the data directory)",
+        set: |config, value| text(value).map(|text| config.restore.erasures = Some(text.into())),
     },
     Key {
         name: "log",

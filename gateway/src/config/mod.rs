@@ -43,6 +43,8 @@ pub struct Config {
     pub memory_mib: u64,
     /// How much a restart may have to apply again.
     pub recovery: Recovery,
+    /// What concerns copies of the ledger that are put back.
+    pub restore: Restore,
     /// Which log lines are written: a filter of `tracing-subscriber`, such as `info` or `waybill_gateway=debug,info`.
     pub log: String,
     /// Bounds of the edge.
@@ -115,6 +117,16 @@ pub struct Recovery {
     pub seconds: u64,
 }
 
+/// What concerns copies of the ledger that are put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// How many places each log leaves out when its ledger was put back from a copy: more than a log can have grown since the copy
+    /// was made.
+    pub gap: u64,
+    /// The register of erasures; without one, the file `erasures` of the data directory.
+    pub erasures: Option<PathBuf>,
+}
+
 /// What was given on the command line; it outranks environment and file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -162,6 +174,10 @@ impl Default for Config {
                 records: 50_000,
                 mib: 48,
                 seconds: 60,
+            },
+            restore: Restore {
+                gap: 1_000,
+                erasures: None,
             },
             log: "info".to_owned(),
             limits: Limits::default(),

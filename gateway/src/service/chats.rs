@@ -2,6 +2,8 @@
 //! log tells besides messages.
 
 use waybill_core::body::Profile;
+use std::collections::BTreeMap;
+
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ControlSeq, ConversationSeq, Time, UserNo};
 use waybill_core::outcome::StateError;
@@ -211,6 +213,26 @@ impl Service {
             Ok((found, 0))
         })
         .await
+    }
+
+    /// The times of these places of a conversation, which it reaches: of what stands there, shown or not, and of a place that a restore
+    /// left out that of the restore.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub async fn times_at(
+        &self,
+        principal: &Principal,
+        user: &str,
+        named: Named<'_>,
+        seqs: Vec<u64>,
+    ) -> Result<BTreeMap<u64, Time>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let Some(conversation) = self.known(owner, named)? else {
+            return Ok(BTreeMap::new());
+        };
+        self.read(move |this| this.0.reader.times_at(conversation, &seqs))
+            .await
     }
 
     /// How the user's notification sessions with these accounts are called, and their pictures; in the same order. Empty where there is

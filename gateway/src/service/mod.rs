@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 use tracing::error;
 use waybill_core::command::{Ask, Command, UserRef};
 use waybill_core::content::Meaning;
+use waybill_core::epochs::Epochs;
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{Epoch, KeyedHash, Position, Time, UserNo, check_id};
 use waybill_core::message_id::{
@@ -91,8 +92,8 @@ pub struct Parts {
     pub message_ids: MessageIdKey,
     /// What `/auth/*` asks for.
     pub openim_secret: Secret,
-    /// The identity of the history.
-    pub epoch: Epoch,
+    /// The histories that the ledger has been.
+    pub epochs: Epochs,
 }
 
 /// The server, as transports see it. Cheap to clone.
@@ -110,7 +111,7 @@ struct Inner {
     hash_key: HashKey,
     message_ids: MessageIdKey,
     openim_secret: Secret,
-    epoch: Epoch,
+    epochs: Epochs,
     cursors: Cursors,
     operations: operations::Operations,
     reads: Semaphore,
@@ -149,7 +150,7 @@ impl Service {
             hash_key: parts.hash_key,
             message_ids: parts.message_ids,
             openim_secret: parts.openim_secret,
-            epoch: parts.epoch,
+            epochs: parts.epochs,
             cursors: Cursors::default(),
             operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
@@ -185,7 +186,13 @@ impl Service {
     /// The identity of the history.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.0.epoch
+        self.0.epochs.current()
+    }
+
+    /// Whether the ledger was ever put back from a copy: clients may then know what it does not.
+    #[must_use]
+    pub fn was_restored(&self) -> bool {
+        !self.0.epochs.restores().is_empty()
     }
 
     /// The configuration.
@@ -343,8 +350,9 @@ impl Service {
     fn open_id(&self, id: &str) -> Result<(Position, u32), Error> {
         let unknown = || Error::of(Kind::UnknownMessage);
         let found = self.0.message_ids.open(id).ok_or_else(unknown)?;
-        let ours = (self.0.epoch.number(), PARTITION);
-        if (found.epoch, found.partition) == ours {
+        // Of a history that was lost, another record may stand at the position, or none.
+        let ours = self.0.epochs.holds(found.epoch, found.position);
+        if ours && found.partition == PARTITION {
             Ok((found.position, found.ordinal))
         } else {
             Err(unknown())
@@ -352,7 +360,7 @@ impl Service {
     }
 
     fn message_id(&self, position: Position, ordinal: u32) -> String {
-        let epoch = self.0.epoch.number();
+        let epoch = self.0.epochs.of(position).number();
         self.0.message_ids.id(&MessageRef {
             epoch,
             partition: PARTITION,

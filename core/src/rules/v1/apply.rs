@@ -12,6 +12,7 @@ mod deliver;
 mod directory;
 mod fanout;
 pub(super) mod joined;
+mod restore;
 mod status;
 mod tended;
 mod timer;
@@ -132,6 +133,9 @@ pub fn apply<S: State>(
             directory::turn(state, position, *user, turns)?;
         }
         Fact::LogTrimmed { user, floor } => directory::trim(state, *user, *floor)?,
+        Fact::Restored { epoch, from, gap } => {
+            restore::restored(state, position, *from, (*epoch, *gap))?;
+        }
     }
     Ok(applied)
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use waybill_core::body::OfflinePush;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
+use waybill_core::id::Time;
 
 use super::content;
 use super::names;
@@ -63,12 +64,15 @@ const NOTIFICATION_OFF: [&str; 8] = [
     "reactionFromCache",
 ];
 
-/// What stands where nothing is to be shown: it keeps the numbers dense.
+/// What stands where nothing is to be shown: it keeps the numbers dense. Clients order a conversation by time, and page through its
+/// history by the time of the last message that they have: without a time it would be the first of all.
 #[must_use]
-pub fn placeholder(seq: u64) -> MsgData {
+pub fn placeholder(seq: u64, time: Time) -> MsgData {
     MsgData {
         seq: number(seq),
         status: GONE,
+        send_time: number(time.0),
+        create_time: number(time.0),
         ..MsgData::default()
     }
 }
@@ -87,7 +91,7 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
     match view.withdrawn {
         Some(Withdrawal::Recalled) => return recalled(own, place, view),
         // A later notice has taken its place, or its time is over: nothing is to be seen of it.
-        Some(_) => return placeholder(seq),
+        Some(_) => return placeholder(seq, view.time),
         None => {}
     }
     let Some(said) = told
@@ -95,7 +99,7 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         .as_ref()
         .filter(|_| content::is_shown(told.content_type))
     else {
-        return placeholder(seq);
+        return placeholder(seq, view.time);
     };
     let created = said.created.map_or(view.time.0, |created| created.0);
     let content = content::given(told.content_type, &said.content);
@@ -217,7 +221,7 @@ pub struct Aside {
 #[must_use]
 pub fn control(own: &str, seq: u64, view: &View, note: &Note, aside: &Aside) -> MsgData {
     let Some((content_type, tips)) = tips(own, view, note, aside) else {
-        return placeholder(seq);
+        return placeholder(seq, view.time);
     };
     let by = if note.by.is_empty() { own } else { &note.by };
     MsgData {

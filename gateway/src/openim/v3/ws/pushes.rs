@@ -121,6 +121,11 @@ pub async fn of_entries(
     for view in views {
         let push = match &view.told {
             Entry::Message(told) => of_message(&principal.user, view, told),
+            // The client sees a gap and asks for the last of it.
+            Entry::Nothing => {
+                control.0 += 1;
+                continue;
+            }
             Entry::Note(note) => {
                 control.0 += 1;
                 let message = of_note(service, principal, control.0, view, note).await?;
@@ -189,7 +194,7 @@ pub async fn unread(
 ) -> Result<Vec<Push>, Error> {
     let recalled = |view: &&View| match &view.told {
         Entry::Note(note) => note.withdrawn == Some(Withdrawal::Recalled),
-        Entry::Message(_) => false,
+        Entry::Message(_) | Entry::Nothing => false,
     };
     let gone = views
         .iter()
@@ -246,18 +251,18 @@ pub async fn newest(
             .await?;
         let message = match found.first() {
             Some(view) => translate::message(&principal.user, &outline.place, view),
-            None => translate::placeholder(head),
+            None => translate::placeholder(head, outline.last_time),
         };
         let name = names::of(&principal.user, &outline.place);
         pushes.push(Push::of(name, false, &message, ""));
     }
     let before = ControlSeq(control.0.saturating_sub(1));
     for (number, view) in service.control(principal, "", before, 1).await? {
-        if let Entry::Note(note) = &view.told {
-            let message = of_note(service, principal, number.0, &view, note).await?;
-            let name = names::own(&principal.user);
-            pushes.push(Push::of(name, true, &message, ""));
-        }
+        let message = match &view.told {
+            Entry::Note(note) => of_note(service, principal, number.0, &view, note).await?,
+            Entry::Message(_) | Entry::Nothing => translate::placeholder(number.0, view.time),
+        };
+        pushes.push(Push::of(names::own(&principal.user), true, &message, ""));
     }
     Ok(pushes)
 }

@@ -205,10 +205,17 @@ impl Asker<'_> {
             .await?;
         let mut messages = Vec::with_capacity(found.len());
         for (number, view) in &found {
-            if let Told::Note(note) = &view.told {
-                let asker = self.principal;
-                let message = pushes::of_note(self.service, asker, number.0, view, note).await?;
-                messages.push(message);
+            let asker = self.principal;
+            match &view.told {
+                Told::Note(note) => {
+                    let note = pushes::of_note(self.service, asker, number.0, view, note);
+                    messages.push(note.await?);
+                }
+                // Of places that a restore left out, the last one shows how far the range goes.
+                Told::Nothing if number.0 == end => {
+                    messages.push(translate::placeholder(number.0, view.time));
+                }
+                Told::Message(_) | Told::Nothing => {}
             }
         }
         Ok(EncodedMsgs {
@@ -238,15 +245,26 @@ impl Asker<'_> {
             .newest_at(self.principal, "", named(place), seqs.to_vec(), room.bytes)
             .await?;
         let own = &self.principal.user;
-        let message = |seq: &u64| {
+        let view = |seq: &u64| {
             let at = found.binary_search_by_key(seq, |view| view.conversation_seq.0);
-            match at.ok().and_then(|at| found.get(at)) {
-                Some(view) => Some(translate::message(own, place, view)),
-                None => dense.then(|| translate::placeholder(*seq)),
+            at.ok().and_then(|at| found.get(at))
+        };
+        let wanted = || seqs.iter().filter(|seq| **seq >= from);
+        let gone = wanted().filter(|seq| dense && view(seq).is_none());
+        let gone: Vec<u64> = gone.copied().collect();
+        let times = match gone.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let times = service.times_at(self.principal, "", named(place), gone);
+                times.await?
             }
         };
-        let read = seqs.iter().filter(|seq| **seq >= from);
-        Ok(room.newest_of(read.filter_map(message).collect()))
+        let message = |seq: &u64| match (view(seq), times.get(seq)) {
+            (Some(view), _) => Some(translate::message(own, place, view)),
+            (None, Some(time)) => Some(translate::placeholder(*seq, *time)),
+            (None, None) => None,
+        };
+        Ok(room.newest_of(wanted().filter_map(message).collect()))
     }
 
     async fn by_seq(&self, request: &Request) -> Result<Vec<u8>, Error> {
