@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use waybill_core::id::KeyedHash;
 
+use crate::live::End;
+
 /// How many parts the table has, so that connections of different users rarely wait for each other.
 const SHARDS: usize = 32;
 
@@ -19,17 +21,32 @@ pub enum Transport {
     LongPoll,
     /// `waybill/1` over QUIC.
     Quic,
+    /// Server-sent events.
+    Sse,
+    /// The native WebSocket.
+    WebSocket,
     /// OpenIM's gateway for clients, over WebSocket.
     OpenIm,
 }
 
 impl Transport {
+    /// Every way.
+    pub const ALL: [Self; 5] = [
+        Self::LongPoll,
+        Self::Quic,
+        Self::Sse,
+        Self::WebSocket,
+        Self::OpenIm,
+    ];
+
     /// Its name in metrics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::LongPoll => "long_poll",
             Self::Quic => "quic",
+            Self::Sse => "sse",
+            Self::WebSocket => "websocket",
             Self::OpenIm => "openim",
         }
     }
@@ -44,6 +61,16 @@ pub enum CloseReason {
     Superseded,
     /// The server is stopping.
     Stopping,
+}
+
+impl From<CloseReason> for End {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Revoked => Self::Revoked,
+            CloseReason::Superseded => Self::Superseded,
+            CloseReason::Stopping => Self::Stopping,
+        }
+    }
 }
 
 /// What is known of a connection.

@@ -287,6 +287,21 @@ impl Reader {
     /// # Errors
     /// When the store fails or what it holds does not fit together.
     pub fn pull(&self, user: UserNo, after: Seq, limit: usize) -> Result<Pulled, StateError> {
+        self.pull_within(user, after, limit, PAGE_BYTES)
+    }
+
+    /// As [`Reader::pull`], and at most about `bytes` (no more than [`PAGE_BYTES`]) of records and bodies; one entry is given even if
+    /// it is larger.
+    ///
+    /// # Errors
+    /// As [`Reader::pull`].
+    pub fn pull_within(
+        &self,
+        user: UserNo,
+        after: Seq,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Pulled, StateError> {
         let span = self.span(user)?;
         if after > span.head {
             return Ok(Pulled::Ahead(span));
@@ -313,7 +328,7 @@ impl Reader {
         if rows.len() as u64 != end - first.0 {
             return Err(missing());
         }
-        let entries = self.entries(first, &rows)?;
+        let entries = self.entries(first, &rows, bytes.min(PAGE_BYTES))?;
         let more = entries
             .last()
             .is_some_and(|last: &Entry| last.seq < span.head);
@@ -329,6 +344,7 @@ impl Reader {
         &self,
         first: Seq,
         rows: &[(Vec<u8>, UserLogRow)],
+        most: usize,
     ) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::with_capacity(rows.len());
         let mut bytes = 0;
@@ -342,7 +358,7 @@ impl Reader {
             for (((_, row), stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
                 let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;
                 bytes += stored.bytes() + told_bytes;
-                if bytes > PAGE_BYTES && !entries.is_empty() {
+                if bytes > most && !entries.is_empty() {
                     return Ok(entries);
                 }
                 entries.push(entry);

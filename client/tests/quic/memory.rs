@@ -25,7 +25,7 @@ pub const NOBODY: &str = "nobody";
 pub struct Memory {
     logs: Mutex<HashMap<String, Vec<Entry>>>,
     keys: Mutex<HashMap<String, SentMessage>>,
-    grown: watch::Sender<u64>,
+    grown: watch::Sender<HashMap<String, Seq>>,
     /// Sends wait here while `hold` is set.
     held: Mutex<Vec<(Outgoing, Ticket)>>,
     pub hold: AtomicBool,
@@ -54,13 +54,18 @@ impl Drop for Session {
     }
 }
 
-pub struct MemoryWatch(watch::Receiver<u64>);
+pub struct MemoryWatch {
+    user: String,
+    heads: watch::Receiver<HashMap<String, Seq>>,
+}
 
 impl Watch for MemoryWatch {
-    async fn grown(&mut self) {
-        if self.0.changed().await.is_err() {
+    async fn grown(&mut self) -> Seq {
+        if self.heads.changed().await.is_err() {
             std::future::pending().await
         }
+        let heads = self.heads.borrow();
+        heads.get(&self.user).copied().unwrap_or(Seq(0))
     }
 }
 
@@ -98,7 +103,9 @@ impl Memory {
         };
         log.push(Entry::message(seq, Time(seq.0), &message));
         drop(logs);
-        self.grown.send_modify(|times| *times += 1);
+        self.grown.send_modify(|heads| {
+            heads.insert(user.to_owned(), seq);
+        });
         seq
     }
 
@@ -242,8 +249,9 @@ impl Service for Memory {
     }
 
     fn watch(&self, session: &Session, user: &str) -> Result<MemoryWatch, Failure> {
-        self.readable(session, user)?;
-        Ok(MemoryWatch(self.grown.subscribe()))
+        let user = self.readable(session, user)?.to_owned();
+        let heads = self.grown.subscribe();
+        Ok(MemoryWatch { user, heads })
     }
 
     fn send(&self, _session: &Arc<Session>, message: Outgoing, ticket: Ticket) {

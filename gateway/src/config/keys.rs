@@ -85,6 +85,13 @@ const KEYS: &[Key] = &[
         set: |config, value| text(value).map(|text| tls(config).key = text.into()),
     },
     Key {
+        name: "allowed_origins",
+        kind: Kind::Texts,
+        help: "origins of web pages that may ask /v1, such as https://oa.example.com (default: pages of this machine when \
+               only it can reach HTTP, else none)",
+        set: |config, value| texts(value).map(|list| config.allowed_origins = Some(list)),
+    },
+    Key {
         name: "openim.managers",
         kind: Kind::Tables,
         help: "accounts that may send in anybody's name and issue tokens: [{ id, nickname, face, \
@@ -284,6 +291,14 @@ fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
     match value {
         Value::Array(list) => list.iter().map(address).collect(),
         one => address(one).map(|address| vec![address]),
+    }
+}
+
+fn texts(value: &Value) -> Result<Vec<String>, String> {
+    let text = |value: &Value| text(value).map(str::to_owned);
+    match value {
+        Value::Array(list) => list.iter().map(text).collect(),
+        one => text(one).map(|text| vec![text]),
     }
 }
 

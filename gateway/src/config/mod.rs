@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// The certificate; without it HTTP is plain, and QUIC makes itself one for development.
     pub tls: Option<Tls>,
+    /// Origins of web pages that may ask the native surface; `None`: those of this machine in development, else none.
+    pub allowed_origins: Option<Vec<String>>,
     /// Business accounts and tokens, as OpenIM knows them.
     pub openim: OpenIm,
     /// What becomes of a message to somebody who was never seen.
@@ -145,6 +147,7 @@ impl Default for Config {
                 ops: loopback(9_464),
             },
             tls: None,
+            allowed_origins: None,
             openim: OpenIm {
                 managers: vec![Manager::named(DEFAULT_MANAGER)],
                 secret: None,
@@ -241,6 +244,15 @@ impl Config {
         if let Some(ops) = overrides.ops {
             self.listen.ops = ops;
         }
+    }
+
+    /// Whether this is a server for trying things out: only the machine itself can reach its HTTP.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        self.listen
+            .http
+            .iter()
+            .all(|address| address.ip().is_loopback())
     }
 
     /// The configured manager with this user id.

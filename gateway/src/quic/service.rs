@@ -58,8 +58,8 @@ pub trait Service: Send + Sync + 'static {
 
 /// A watch on one log.
 pub trait Watch: Send {
-    /// Returns when the log has grown since the last call, or since the watch began.
-    fn grown(&mut self) -> impl Future<Output = ()> + Send;
+    /// Returns when the log has grown since the last call, or since the watch began: its end.
+    fn grown(&mut self) -> impl Future<Output = Seq> + Send;
 }
 
 /// What the answer to a hello needs.

@@ -10,6 +10,7 @@ mod cursors;
 mod directory;
 mod fanout;
 mod lists;
+mod live;
 mod messages;
 mod operations;
 mod pull;
@@ -39,7 +40,7 @@ use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_log::{QueueHandle, Reader, Reply, WriterError};
 
-use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, TokenState};
+use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, Tickets, TokenState};
 use crate::config::{Config, Limits};
 use crate::error::{Error, Kind};
 use crate::random;
@@ -110,6 +111,7 @@ struct Inner {
     openim_secret: Secret,
     epoch: Epoch,
     cursors: Cursors,
+    tickets: Tickets,
     operations: operations::Operations,
     reads: Semaphore,
 }
@@ -147,6 +149,7 @@ impl Service {
             openim_secret: parts.openim_secret,
             epoch: parts.epoch,
             cursors: Cursors::default(),
+            tickets: Tickets::default(),
             operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
         }))

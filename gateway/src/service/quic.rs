@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Mark;
@@ -14,12 +13,13 @@ use waybill_core::wire::{
 };
 use waybill_log::Subscription;
 
-use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now, now_seconds};
+use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
+use crate::live::End;
 use crate::quic::{Opened, Read, Service as QuicService, Slice, Ticket, Watch};
-use crate::registry::{CloseReason, Full, Identity, Registration, Transport};
+use crate::registry::{Full, Registration, Transport};
 use crate::telemetry::metrics::TransportLabel;
 
 /// What the server knows of a connection.
@@ -62,21 +62,9 @@ impl QuicService for Service {
     }
 
     fn join(&self, session: &Session) -> Result<(), Failure> {
-        let principal = &session.principal;
-        let identity = Identity {
-            user: principal.user.clone(),
-            device: session.device.clone(),
-            platform: principal.platform,
-            transport: Transport::Quic,
-            token: principal.token,
-            business: principal.is_business(),
-        };
         let live = self
-            .registry()
-            .open(identity)
-            .map_err(|full| failure(full.into()))?;
-        // A revocation between hello and join found no connection to end.
-        self.still_stands(principal).map_err(failure)?;
+            .go_live(&session.principal, &session.device, Transport::Quic)
+            .map_err(failure)?;
         // A connection joins once.
         let _ = session.live.set(live);
         Ok(())
@@ -84,7 +72,8 @@ impl QuicService for Service {
 
     async fn pull(&self, session: &Session, read: &Read) -> Result<Slice, Failure> {
         let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
-        let pulled = Service::pull(self, &session.principal, &read.user, read.after, limit);
+        let bytes = read.bytes;
+        let pulled = self.pull_within(&session.principal, &read.user, read.after, limit, bytes);
         match pulled.await.map_err(failure)? {
             Pulled::Page(page) => {
                 let label = TransportLabel { transport: "quic" };
@@ -136,37 +125,24 @@ impl QuicService for Service {
     }
 
     async fn ended(&self, session: &Session) -> Bye {
-        let skew = self.limits().clock_skew_seconds;
-        let expires = session.principal.expires.saturating_add(skew);
-        let left = Duration::from_secs(expires.saturating_sub(now_seconds()));
+        let left = self.left(&session.principal);
         let closed = async {
             match session.live.get() {
                 Some(live) => live.closed().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            reason = closed => match reason {
-                CloseReason::Revoked => Bye::new(Code::TOKEN_REVOKED, "the token was revoked"),
-                CloseReason::Superseded => {
-                    Bye::new(Code::SUPERSEDED, "the same device has connected anew")
-                }
-                CloseReason::Stopping => {
-                    let mut bye = Bye::new(Code::STOPPING, "the server is stopping");
-                    bye.retry_after_ms = Kind::Stopping.row().retry_after * 1_000;
-                    bye
-                }
-            },
-            () = tokio::time::sleep(left) => {
-                Bye::new(Code::TOKEN_EXPIRED, "the token has expired")
-            }
-        }
+        self.farewell(tokio::select! {
+            reason = closed => reason.into(),
+            () = tokio::time::sleep(left) => End::Expired,
+        })
     }
 }
 
 impl Watch for Subscription {
-    async fn grown(&mut self) {
+    async fn grown(&mut self) -> Seq {
         Subscription::grown(self).await;
+        self.told().map_or(Seq(0), |growth| growth.head)
     }
 }
 

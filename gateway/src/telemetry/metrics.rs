@@ -94,6 +94,12 @@ routes! {
     Pull: "/v1/users/{user}/log";
     /// Native: reached.
     Cursor: "/v1/users/{user}/devices/{device}/cursor";
+    /// Native: the WebSocket.
+    Socket: "/v1/socket";
+    /// Native: a stream of events.
+    Events: "/v1/users/{user}/log (events)";
+    /// Native: a ticket.
+    Ticket: "/v1/tickets";
     /// Native: issue a token.
     IssueToken: "POST /v1/tokens";
     /// Native: revoke tokens.

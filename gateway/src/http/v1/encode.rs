@@ -46,7 +46,7 @@ pub struct PageBody<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EntryBody<'a> {
+pub struct EntryBody<'a> {
     seq: u64,
     time: u64,
     kind: u8,

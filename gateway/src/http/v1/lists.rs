@@ -102,7 +102,7 @@ where
             let detail = "the lines that follow say to whom";
             return Err(Error::at(Kind::InvalidField, "/to", detail));
         }
-        let outgoing = outgoing(service, &call, &body, "")?;
+        let outgoing = outgoing(service, call.idempotency_key()?, call.peer, &body, "")?;
         let surface = Surface::NativeHttp;
         let mut ids = Ids::new(lines);
         let mut users = ids.next().await?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,7 +23,7 @@ use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SendBody<'a> {
+pub(crate) struct SendBody<'a> {
     #[serde(borrow, default)]
     sender: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -52,7 +53,7 @@ pub(super) struct SendBody<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ToBody<'a> {
+pub(crate) struct ToBody<'a> {
     #[serde(borrow)]
     pub(super) user: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -111,6 +112,16 @@ async fn send_body(
     principal: &Principal,
     body: &SendBody<'_>,
 ) -> std::result::Result<SentMessage, Error> {
+    let receiver = receiver(body)?;
+    let key = call.idempotency_key()?;
+    let outgoing = outgoing(service, key, call.peer, body, receiver)?;
+    service
+        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
+        .await
+}
+
+/// The one user that a message goes to, and at once.
+pub(crate) fn receiver<'a>(body: &'a SendBody<'_>) -> std::result::Result<&'a str, Error> {
     let to = &body.to.0;
     let others = to.users.is_some() || to.audience.is_some() || to.everybody.is_some();
     let Some(receiver) = to.user.as_deref().filter(|_| !others) else {
@@ -121,16 +132,14 @@ async fn send_body(
         let detail = "a message that waits is a task: POST /v1/tasks";
         return Err(Error::at(Kind::InvalidField, "/notBefore", detail));
     }
-    let outgoing = outgoing(service, call, body, receiver)?;
-    service
-        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
-        .await
+    Ok(receiver)
 }
 
 /// What a body asks to be sent, to this receiver.
-pub(super) fn outgoing<'a>(
+pub(crate) fn outgoing<'a>(
     service: &Service,
-    call: &'a Call<'_>,
+    key: &'a str,
+    peer: SocketAddr,
     body: &'a SendBody<'_>,
     receiver: &'a str,
 ) -> std::result::Result<Outgoing<'a>, Error> {
@@ -145,7 +154,7 @@ pub(super) fn outgoing<'a>(
         checked,
         content,
         client_msg_id: &body.client_msg_id,
-        key: call.idempotency_key()?,
+        key,
         operation_id: &body.operation_id,
         sender_nickname: &body.sender_nickname,
         sender_face_url: &body.sender_face_url,
@@ -159,7 +168,7 @@ pub(super) fn outgoing<'a>(
             ios_badge_count: push.ios_badge_count,
         }),
         created: time(body.create_time),
-        address: call.peer.ip().to_string(),
+        address: peer.ip().to_string(),
         terms: AskedTerms {
             collapse_key: &body.collapse_key,
             expires: time(body.expire_at),

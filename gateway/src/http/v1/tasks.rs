@@ -109,7 +109,7 @@ pub(super) async fn post(service: &Service, call: &Call<'_>) -> Result {
                 return Err(Error::at(Kind::InvalidField, "/to", detail));
             }
         };
-        let outgoing = outgoing(service, call, &body, "")?;
+        let outgoing = outgoing(service, call.idempotency_key()?, call.peer, &body, "")?;
         service
             .post(&principal, Surface::NativeHttp, outgoing, to)
             .await
