@@ -4,8 +4,10 @@
 
 mod contents;
 mod conversations;
+mod follow;
 mod lists;
 mod live;
+mod live_table;
 mod offered;
 mod ops;
 mod status;

@@ -265,7 +265,10 @@ impl Stream {
     }
 
     async fn follow(&mut self, beginning: String) -> std::result::Result<(), Gone> {
-        let mut waiting = Some(Bytes::from(beginning));
+        // The channel is empty, and has room for a piece.
+        let _ = self.to.try_send(Bytes::from(beginning));
+        // A window is a page: the machine gives none while another waits.
+        let mut waiting = None;
         loop {
             let now = self.now();
             match self.machine.next(now) {
