@@ -1,6 +1,9 @@
 //! Who is connected: every live connection by user and device, whatever its transport, so that it can be closed from
 //! elsewhere. It holds no message and no socket, only the word that a connection should end.
 
+mod hub;
+mod presence;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,6 +13,9 @@ use tokio::sync::watch;
 use waybill_core::id::KeyedHash;
 
 use crate::live::End;
+
+pub use hub::{Hub, Listener};
+pub use presence::{PresenceWatch, WATCHED_USERS, Watchers};
 
 /// How many parts the table has, so that connections of different users rarely wait for each other.
 const SHARDS: usize = 32;
@@ -115,6 +121,7 @@ struct Inner {
     max: usize,
     max_per_user: usize,
     stopping: watch::Sender<bool>,
+    watchers: Watchers,
 }
 
 struct Entry {
@@ -142,6 +149,7 @@ impl Registry {
             max,
             max_per_user: max_per_user.max(1),
             stopping: watch::Sender::new(false),
+            watchers: Watchers::default(),
         }))
     }
 
@@ -181,6 +189,8 @@ impl Registry {
                 identity: Arc::clone(&identity),
                 close: sender,
             });
+        drop(shard);
+        inner.watchers.changed(&identity.user);
         Ok(Registration {
             registry: self.clone(),
             number,
@@ -244,6 +254,12 @@ impl Registry {
             .iter()
             .map(|entry| Arc::clone(&entry.identity))
             .collect()
+    }
+
+    /// Who wants to know when somebody comes or goes.
+    #[must_use]
+    pub fn watchers(&self) -> &Watchers {
+        &self.0.watchers
     }
 
     /// How many connections are open.
@@ -317,6 +333,8 @@ impl Drop for Registration {
                 shard.remove(self.identity.user.as_str());
             }
         }
+        drop(shard);
+        self.registry.0.watchers.changed(&self.identity.user);
         self.registry.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -12,7 +12,7 @@ use waybill_core::id::{ConversationSeq, Epoch, Seq, Time};
 use waybill_core::wire::{
     Bye, Code, Entry, Failure, Hello, MessageEntry, Outgoing, Place, SentMessage,
 };
-use waybill_gateway::quic::{Opened, Read, Service, Slice, Ticket, Watch};
+use waybill_gateway::quic::{Grown, Opened, Read, Service, Slice, Ticket, Watch};
 
 /// The only user who may read and send for everybody.
 pub const BOSS: &str = "boss";
@@ -60,12 +60,15 @@ pub struct MemoryWatch {
 }
 
 impl Watch for MemoryWatch {
-    async fn grown(&mut self) -> Seq {
+    async fn grown(&mut self) -> Grown {
         if self.heads.changed().await.is_err() {
             std::future::pending().await
         }
         let heads = self.heads.borrow();
-        heads.get(&self.user).copied().unwrap_or(Seq(0))
+        Grown {
+            head: heads.get(&self.user).copied().unwrap_or(Seq(0)),
+            visible: std::time::Instant::now(),
+        }
     }
 }
 

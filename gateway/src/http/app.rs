@@ -14,11 +14,12 @@ use super::call::{Answered, Call};
 use super::lines::Lines;
 use super::listener::Handler;
 use super::respond::Body;
-use super::{body, origin, v1};
+use super::{body, examples, origin, v1};
 use crate::openim::v3::Online;
 use crate::openim::{Dialect, v2, v3};
 use crate::service::Service;
 use crate::socket;
+use crate::telemetry::metrics::Route;
 
 /// Answers the requests of the HTTP listeners.
 #[derive(Clone)]
@@ -37,6 +38,16 @@ impl App {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
         if request.uri().path() == socket::PATH {
             return socket::answer(&self.service, request, peer);
+        }
+        let config = self.service.config();
+        let example = examples::answer(config, request.method(), request.uri().path());
+        if let Some(response) = example {
+            return Answered {
+                response,
+                route: Route::Example,
+                operation_id: String::new(),
+                kind: None,
+            };
         }
         let (head, incoming) = request.into_parts();
         let path = head.uri.path();

@@ -5,6 +5,7 @@ pub(crate) mod admission;
 mod app;
 mod body;
 mod call;
+pub mod examples;
 mod lines;
 pub mod listener;
 pub(crate) mod origin;

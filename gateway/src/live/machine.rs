@@ -60,10 +60,16 @@ pub enum Wish<P> {
     Read(Read),
     /// Write this page. Its bytes are room again when the peer has taken them.
     Write {
+        /// The number of the request that it is for.
+        request: u64,
         /// The page.
         page: P,
         /// Its size.
         bytes: usize,
+        /// The last entry in it; `None` when it is empty.
+        last: Option<Seq>,
+        /// The end of the log when it was read.
+        head: Seq,
     },
     /// Ask for a sign of life.
     Ping,
@@ -398,9 +404,20 @@ impl<P> Machine<P> {
             asked.after = took.last.unwrap_or(asked.after);
             self.asked.push_back(asked);
         }
-        let Took { page, bytes, .. } = took;
+        let Took {
+            page,
+            bytes,
+            last,
+            head,
+        } = took;
         self.wrote(bytes, now);
-        Some(Wish::Write { page, bytes })
+        Some(Wish::Write {
+            request,
+            page,
+            bytes,
+            last,
+            head,
+        })
     }
 
     /// What to read, when the peer has room for a page and none is on its way.

@@ -33,6 +33,6 @@ mod transport;
 pub use certificate::{Certificate, CertificateError};
 pub use endpoint::{BindError, Counters, Listener};
 pub use options::Options;
-pub use service::{Opened, Read, Service, Slice, Watch};
+pub use service::{Followed, Grown, Opened, Read, Service, Slice, Watch};
 pub use ticket::Ticket;
 pub use transport::ResetKey;

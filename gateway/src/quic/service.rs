@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use waybill_core::id::{Epoch, Seq, Time};
-use waybill_core::wire::{Bye, Entry, Failure, Hello, Outgoing};
+use waybill_core::wire::{Bye, Entry, Failure, Hello, Outgoing, Tail};
 
 use super::ticket::Ticket;
 
@@ -52,14 +53,44 @@ pub trait Service: Send + Sync + 'static {
         seq: Seq,
     ) -> impl Future<Output = Result<Seq, Failure>> + Send;
 
+    /// Told what a tail of the session comes to. It is measured; nothing follows from it.
+    fn followed(&self, session: &Self::Session, tail: &Tail, followed: Followed) {
+        let _ = (session, tail, followed);
+    }
+
     /// Returns when the connection, which has joined, should end: a token was revoked or ran out, the device came anew, the server stops.
     fn ended(&self, session: &Self::Session) -> impl Future<Output = Bye> + Send;
 }
 
 /// A watch on one log.
 pub trait Watch: Send {
-    /// Returns when the log has grown since the last call, or since the watch began: its end.
-    fn grown(&mut self) -> impl Future<Output = Seq> + Send;
+    /// Returns when the log has grown since the last call, or since the watch began.
+    fn grown(&mut self) -> impl Future<Output = Grown> + Send;
+}
+
+/// How far a log has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grown {
+    /// Its end.
+    pub head: Seq,
+    /// Since when readers see it.
+    pub visible: Instant,
+}
+
+/// What a tail has come to, for whoever measures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Its log has grown.
+    Grown(Grown),
+    /// A page was written.
+    Wrote {
+        /// Up to here.
+        last: Seq,
+        /// The end of the log when it was read.
+        head: Seq,
+    },
+    /// It is over.
+    Ended,
 }
 
 /// What the answer to a hello needs.

@@ -14,7 +14,7 @@ use waybill_core::wire::{
 use super::connection::Live;
 use super::options::{TAIL_PAGE_BYTES, TAIL_PAGE_ENTRIES, TAILS};
 use super::page;
-use super::service::{Read, Service, Slice, Watch};
+use super::service::{Followed, Read, Service, Slice, Watch};
 use crate::live::{Job, Machine, Moment, Timing, Took, Window, Wish};
 
 /// One page at a time: how much of it a peer takes is for QUIC to know.
@@ -81,9 +81,11 @@ async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
     };
     let follow = async {
         write(&mut to, &opened).await?;
-        follow(live, tail, slice, watch, &mut to).await
+        follow(live, &tail, slice, watch, &mut to).await
     };
-    if let Err(End::Failure(failure)) = follow.await {
+    let end = follow.await;
+    live.service.followed(&live.session, &tail, Followed::Ended);
+    if let Err(End::Failure(failure)) = end {
         // The stream may be gone by now, and then nobody listens.
         let _ = write(&mut to, &Refused { request, failure }).await;
         let _ = to.finish();
@@ -109,7 +111,7 @@ async fn read<S: Service>(live: &Live<S>, user: &str, after: Seq) -> Result<Slic
 
 async fn follow<S: Service>(
     live: &Live<S>,
-    tail: Tail,
+    tail: &Tail,
     slice: Slice,
     mut watch: S::Watch,
     to: &mut SendStream,
@@ -120,6 +122,8 @@ async fn follow<S: Service>(
     let _ = machine.ask(request, tail.after, Job::Tail { head: slice.head });
     // The first page was read to find out whether there can be a tail.
     let mut first = Some(slice);
+    let note = |followed| live.service.followed(&live.session, tail, followed);
+    let mut at = tail.after;
     let stopped = to.stopped();
     tokio::pin!(stopped);
     loop {
@@ -131,8 +135,17 @@ async fn follow<S: Service>(
                 };
                 machine.took(request, took(request, &slice)?);
             }
-            Some(Wish::Write { page, bytes }) => {
+            Some(Wish::Write {
+                page,
+                bytes,
+                last,
+                head,
+                ..
+            }) => {
                 to.write_chunk(Bytes::from(page)).await?;
+                let last = last.unwrap_or(at);
+                at = last;
+                note(Followed::Wrote { last, head });
                 // QUIC has taken it, and takes the next when the peer has room for it.
                 machine.room(bytes, Moment::ZERO);
             }
@@ -141,7 +154,10 @@ async fn follow<S: Service>(
             None => {
                 first = None;
                 tokio::select! {
-                    head = watch.grown() => machine.grown(request, head),
+                    grown = watch.grown() => {
+                        note(Followed::Grown(grown));
+                        machine.grown(request, grown.head);
+                    }
                     _ = &mut stopped => return Err(End::Stream),
                 }
             }

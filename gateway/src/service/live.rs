@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
 use waybill_core::wire::Bye;
 
 use super::{Service, Span, check, now_seconds, unreadable};
@@ -11,7 +12,27 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::live::End;
 use crate::random;
-use crate::registry::{Identity, Registration, Transport};
+use crate::registry::{Identity, PresenceWatch, Registration, Transport, WATCHED_USERS};
+
+/// A connection's place among the live ones, counted while it is held.
+pub struct LivePlace {
+    live: Registration,
+    open: Gauge,
+}
+
+impl std::ops::Deref for LivePlace {
+    type Target = Registration;
+
+    fn deref(&self) -> &Registration {
+        &self.live
+    }
+}
+
+impl Drop for LivePlace {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
 
 impl Service {
     /// Takes a connection in among the live ones. The device may be empty: then it is none, and cannot come anew.
@@ -23,7 +44,7 @@ impl Service {
         principal: &Principal,
         device: &str,
         transport: Transport,
-    ) -> Result<Registration, Error> {
+    ) -> Result<LivePlace, Error> {
         if !device.is_empty() {
             check("device", device)?;
         }
@@ -37,7 +58,9 @@ impl Service {
         })?;
         // A revocation between the authentication and now found no connection to end.
         self.still_stands(principal)?;
-        Ok(live)
+        let open = self.metrics().live.open(transport);
+        open.inc();
+        Ok(LivePlace { live, open })
     }
 
     /// A ticket that opens one connection in this principal's name.
@@ -77,9 +100,42 @@ impl Service {
         self.0.reader.span(watch.user()).map_err(unreadable)
     }
 
+    /// The live connections of a user.
+    ///
+    /// # Errors
+    /// When the principal may not act for that user, or there is none.
+    pub fn presence(&self, principal: &Principal, user: &str) -> Result<Vec<Arc<Identity>>, Error> {
+        self.acting_for(principal, user)?;
+        Ok(self.registry().of_user(user))
+    }
+
+    /// A watch on who of these users comes and goes.
+    ///
+    /// # Errors
+    /// When there are too many, or the principal may not act for one of them.
+    pub fn watch_presence(
+        &self,
+        principal: &Principal,
+        users: &[impl AsRef<str>],
+    ) -> Result<PresenceWatch, Error> {
+        if users.len() > WATCHED_USERS {
+            let text = format!("at most {WATCHED_USERS} users are watched at one time");
+            return Err(Error::at(Kind::InvalidField, "users", text));
+        }
+        for user in users.iter().map(AsRef::as_ref) {
+            check("users", user)?;
+            if !principal.may_act_for(user) {
+                return Err(Error::new(Kind::Forbidden, "this is another user's"));
+            }
+        }
+        let users = users.iter().map(AsRef::as_ref);
+        Ok(self.registry().watchers().watch(users))
+    }
+
     /// A goodbye, with a time of its own to come again where that is called for.
     #[must_use]
-    pub fn farewell(&self, end: End) -> Bye {
+    pub fn farewell(&self, transport: Transport, end: End) -> Bye {
+        self.metrics().live.ended(transport, end);
         // Without randomness all come at once, which is better than not being told.
         let random = random::bytes().map_or(0, u32::from_le_bytes);
         end.bye(random)

@@ -55,6 +55,7 @@ pub use chats::{Ends, MOST_CONVERSATIONS, Outline};
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use lists::LongList;
+pub use live::LivePlace;
 pub use messages::MessageView;
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};

@@ -3,23 +3,25 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Mark;
 use waybill_core::id::Seq;
 use waybill_core::record::Surface;
 use waybill_core::wire::{
     Bye, Code, Entry, Failure, Hello, MessageEntry, NoteEntry, Outgoing as WireOutgoing,
-    Place as WirePlace, SentMessage as WireSent, Settings,
+    Place as WirePlace, SentMessage as WireSent, Settings, Tail,
 };
-use waybill_log::Subscription;
+use waybill_log::{Growth, Subscription};
 
-use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
+use super::{LivePlace, Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
 use crate::live::End;
-use crate::quic::{Opened, Read, Service as QuicService, Slice, Ticket, Watch};
-use crate::registry::{Full, Registration, Transport};
+use crate::quic::{Followed, Grown, Opened, Read, Service as QuicService, Slice, Ticket, Watch};
+use crate::registry::{Full, Transport};
+use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
 /// What the server knows of a connection.
@@ -29,7 +31,8 @@ pub struct Session {
     device: String,
     peer: SocketAddr,
     /// Its place among the live connections, once it has joined.
-    live: OnceLock<Registration>,
+    live: OnceLock<LivePlace>,
+    meter: Mutex<Meter>,
 }
 
 impl QuicService for Service {
@@ -53,6 +56,7 @@ impl QuicService for Service {
                 device: hello.device.id,
                 peer,
                 live: OnceLock::new(),
+                meter: Mutex::new(self.metrics().live.meter(Transport::Quic)),
             },
             epoch: self.epoch(),
             floor: span.floor,
@@ -112,16 +116,29 @@ impl QuicService for Service {
         if session.device.is_empty() {
             return Err(Failure::new(Code::NO_DEVICE, "the hello named no device"));
         }
-        Service::acknowledge(
+        let acknowledged = Service::acknowledge(
             self,
             &session.principal,
             Surface::NativeQuic,
             "",
             &session.device,
             seq,
-        )
-        .await
-        .map_err(failure)
+        );
+        let seq = acknowledged.await.map_err(failure)?;
+        session.meter.lock().acknowledged(seq);
+        Ok(seq)
+    }
+
+    fn followed(&self, session: &Session, tail: &Tail, followed: Followed) {
+        let own = tail.user.is_empty() || tail.user == session.principal.user;
+        let mut meter = session.meter.lock();
+        match followed {
+            Followed::Grown(grown) => {
+                meter.grown(tail.request, grown.head, grown.visible, own);
+            }
+            Followed::Wrote { last, head } => meter.wrote(tail.request, last, head),
+            Followed::Ended => meter.forget(tail.request),
+        }
     }
 
     async fn ended(&self, session: &Session) -> Bye {
@@ -132,17 +149,22 @@ impl QuicService for Service {
                 None => std::future::pending().await,
             }
         };
-        self.farewell(tokio::select! {
+        let end = tokio::select! {
             reason = closed => reason.into(),
             () = tokio::time::sleep(left) => End::Expired,
-        })
+        };
+        self.farewell(Transport::Quic, end)
     }
 }
 
 impl Watch for Subscription {
-    async fn grown(&mut self) -> Seq {
-        Subscription::grown(self).await;
-        self.told().map_or(Seq(0), |growth| growth.head)
+    async fn grown(&mut self) -> Grown {
+        loop {
+            Subscription::grown(self).await;
+            if let Some(Growth { head, visible }) = self.told() {
+                return Grown { head, visible };
+            }
+        }
     }
 }
 

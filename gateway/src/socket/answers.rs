@@ -204,6 +204,32 @@ pub fn acknowledged(request: u64, seq: Seq) -> String {
     })
 }
 
+#[derive(Serialize)]
+struct Presence<'a> {
+    frame: &'static str,
+    request: u64,
+    users: Vec<encode::PresenceBody<'a>>,
+}
+
+/// Who of these users is online, and how.
+pub fn presence<'a>(
+    service: &Service,
+    request: u64,
+    users: impl Iterator<Item = &'a str>,
+) -> String {
+    let users: Vec<_> = users
+        .map(|user| (user, service.registry().of_user(user)))
+        .collect();
+    text(&Presence {
+        frame: "presence",
+        request,
+        users: users
+            .iter()
+            .map(|(user, live)| encode::PresenceBody::new(user, live))
+            .collect(),
+    })
+}
+
 /// Why a request failed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -20,8 +20,9 @@ use super::watches::Watches;
 use super::{IN_FLIGHT, PATIENCE, PING_AFTER, SILENT_AFTER, TAIL_PAGE_ENTRIES, WINDOW};
 use crate::error::Error;
 use crate::live::{End, Machine, Moment, Read, Timing, Took, Wish};
-use crate::registry::{CloseReason, Registration, Transport};
-use crate::service::{Pulled, Subscription};
+use crate::registry::{CloseReason, PresenceWatch, Transport};
+use crate::service::{LivePlace, Pulled, Subscription};
+use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
 /// A page that is being read; or the refusal that answers its request.
@@ -44,6 +45,8 @@ enum Event {
     Frame(Option<Result<Message, SocketError>>),
     Read(u64, Result<Took<String>, String>),
     Grown(u64, Subscription),
+    /// These users have come or gone.
+    Presence(u64, Vec<Box<str>>),
     /// Answers have gathered, or it is time for something.
     Woken,
 }
@@ -51,12 +54,15 @@ enum Event {
 /// One connection.
 pub(super) struct Connection<S> {
     pub(super) shared: Arc<Shared>,
-    live: Registration,
+    live: LivePlace,
+    pub(super) meter: Meter,
     socket: WebSocketStream<S>,
     pub(super) machine: Machine<String>,
     pub(super) watches: Watches,
     /// Whose logs the requests of the machine are about.
     pub(super) users: Vec<(u64, String)>,
+    /// Whose coming and going it wants to know, and the request that has asked.
+    pub(super) presence: Option<(u64, PresenceWatch)>,
     reading: Option<Reading>,
     /// Bytes that were written and are not flushed.
     unflushed: usize,
@@ -69,12 +75,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Greeted { shared, live } = greeted;
-    let label = TransportLabel {
-        transport: Transport::WebSocket.name(),
-    };
-    let metrics = shared.service.metrics();
-    let open = metrics.connections.get_or_create(&label).clone();
-    open.inc();
     let timing = Timing {
         ping: Some(PING_AFTER),
         silence: Some(SILENT_AFTER),
@@ -84,11 +84,13 @@ where
     };
     let mut connection = Connection {
         machine: Machine::new(WINDOW, timing, Moment::ZERO),
+        meter: shared.service.metrics().live.meter(Transport::WebSocket),
         shared,
         live,
         socket,
         watches: Watches::default(),
         users: Vec::new(),
+        presence: None,
         reading: None,
         unflushed: 0,
         began: Instant::now(),
@@ -96,7 +98,6 @@ where
     let over = connection.run().await;
     // The way to the goodbye may be long, and most connections are not on it.
     Box::pin(connection.part(over)).await;
-    open.dec();
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
@@ -121,14 +122,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         self.answer()?;
         while let Some(wish) = self.machine.next(self.now()) {
             match wish {
-                Wish::Write { page, bytes } => {
+                Wish::Write {
+                    request,
+                    page,
+                    bytes,
+                    last,
+                    head,
+                } => {
                     self.feed(Message::text(page))?;
                     self.unflushed += bytes;
+                    if let Some(last) = last {
+                        self.meter.wrote(request, last, head);
+                    }
                 }
                 Wish::Read(read) => self.reading = Some(self.read(read)),
                 Wish::Ping => self.feed(Message::Ping(bytes::Bytes::new()))?,
                 Wish::Close(end) => {
-                    let bye = self.shared.service.farewell(end);
+                    let bye = self.shared.service.farewell(Transport::WebSocket, end);
                     return Err(match end {
                         End::TooSlow | End::Silent => Over::Deaf(bye),
                         _ => Over::Bye(bye),
@@ -146,6 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 Answer::Frame(frame, _) => self.say(frame)?,
                 Answer::Acknowledged { request, seq } => {
                     self.machine.reached(seq);
+                    self.meter.acknowledged(seq);
                     self.say(answers::acknowledged(request, seq))?;
                 }
             }
@@ -177,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             socket,
             watches,
             reading,
+            presence,
             ..
         } = self;
         // A peer that floods must not keep others from this thread.
@@ -186,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             event = poll_fn(|cx| poll(socket, unflushed, has_room, cx)) => event,
             (request, read) = finished(reading) => Event::Read(request, read),
             (request, watch) = watches.grown() => Event::Grown(request, watch),
+            (request, users) = come_or_gone(presence), if has_room => Event::Presence(request, users),
             () = shared.outbox.filled() => Event::Woken,
             () = until(wake) => Event::Woken,
         }
@@ -214,9 +227,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             }
             Event::Grown(request, watch) => {
                 if let Some(growth) = watch.told() {
+                    let own = watch.user() == self.shared.principal.number;
+                    self.meter.grown(request, growth.head, growth.visible, own);
                     self.machine.grown(request, growth.head);
                 }
                 self.watches.add(request, watch);
+            }
+            Event::Presence(request, users) => {
+                let users = users.iter().map(AsRef::as_ref);
+                let frame = answers::presence(&self.shared.service, request, users);
+                self.say(frame)?;
             }
             Event::Woken => {}
         }
@@ -241,6 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     /// Forgets a request altogether.
     pub(super) fn forget(&mut self, request: u64) -> bool {
         self.watches.remove(request);
+        self.meter.forget(request);
         self.users.retain(|(of, _)| *of != request);
         self.machine.drop_job(request)
     }
@@ -341,6 +362,13 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
 async fn finished(reading: &mut Option<Reading>) -> (u64, Result<Took<String>, String>) {
     match reading {
         Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn come_or_gone(presence: &Option<(u64, PresenceWatch)>) -> (u64, Vec<Box<str>>) {
+    match presence {
+        Some((request, watch)) => (*request, watch.next().await),
         None => std::future::pending().await,
     }
 }

@@ -21,6 +21,7 @@ pub enum ClientFrame<'a> {
     Acknowledge(Acknowledge),
     Tail(Tail<'a>),
     EndTail(u64),
+    Watch(Watch<'a>),
     Ping(u64),
     Bye,
     /// A kind that only a server may send.
@@ -39,7 +40,7 @@ pub enum Unreadable {
 }
 
 /// Kinds that only a server may send.
-const OF_SERVERS: [&str; 10] = [
+const OF_SERVERS: [&str; 11] = [
     "welcome",
     "page",
     "sent",
@@ -50,6 +51,7 @@ const OF_SERVERS: [&str; 10] = [
     "refused",
     "pong",
     "online",
+    "presence",
 ];
 
 /// What all frames have in common.
@@ -121,6 +123,16 @@ pub struct Tail<'a> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Watch<'a> {
+    #[serde(rename = "frame")]
+    _frame: Cow<'a, str>,
+    pub request: Whole<u64>,
+    #[serde(borrow)]
+    pub users: Vec<Cow<'a, str>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Send<'a> {
     #[serde(rename = "frame")]
     _frame: Cow<'a, str>,
@@ -185,6 +197,7 @@ impl<'a> ClientFrame<'a> {
             "tail" => Self::Tail(serde_json::from_str(text).map_err(wrong)?),
             "endTail" => Self::EndTail(plain(text).map_err(wrong)?),
             "ping" => Self::Ping(plain(text).map_err(wrong)?),
+            "watch" => Self::Watch(serde_json::from_str(text).map_err(wrong)?),
             "send" => Self::Send(serde_json::from_str(text).map_err(wrong)?),
             "sendBatch" => Self::SendBatch(serde_json::from_str(text).map_err(wrong)?),
             "acknowledge" => Self::Acknowledge(serde_json::from_str(text).map_err(wrong)?),

@@ -18,8 +18,8 @@ use super::outbox::Outbox;
 use super::{LAST_WORDS, connection};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
-use crate::registry::{Registration, Transport};
-use crate::service::Service;
+use crate::registry::Transport;
+use crate::service::{LivePlace, Service};
 
 /// What those who work for a connection know of it.
 pub struct Shared {
@@ -34,7 +34,7 @@ pub struct Shared {
 /// A client that was recognised, and its place among the live ones.
 pub struct Greeted {
     pub shared: Arc<Shared>,
-    pub live: Registration,
+    pub live: LivePlace,
 }
 
 /// Why nobody was recognised.

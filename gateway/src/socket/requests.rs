@@ -12,7 +12,7 @@ use waybill_core::wire::{Bye, Code};
 use super::WINDOW;
 use super::answers::{self, Refusal};
 use super::connection::{Connection, Over};
-use super::frames::{Acknowledge, ClientFrame, Pull, Send, SendBatch, Tail, Unreadable};
+use super::frames::{Acknowledge, ClientFrame, Pull, Send, SendBatch, Tail, Unreadable, Watch};
 use super::greeting::Shared;
 use super::outbox::Answer;
 use crate::error::{Error, Kind};
@@ -49,6 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection
                 Ok(())
             }
             ClientFrame::Acknowledge(asked) => self.acknowledge(&asked),
+            ClientFrame::Watch(watch) => self.watch(&watch),
             ClientFrame::Ping(request) => self.say(answers::pong(request)),
             ClientFrame::Unknown => Ok(()),
             ClientFrame::Bye => Err(Over::Bye(Bye::new(Code::CLOSED, ""))),
@@ -142,6 +143,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection
         self.watches.add(request, watch);
         self.say(answers::tail_opened(request, service, span))
             .map_err(Failure::Over)
+    }
+
+    /// Tells who is online, and goes on telling. Who watched others before does so no more.
+    fn watch(&mut self, watch: &Watch<'_>) -> Result<(), Over> {
+        let request = watch.request.0;
+        let Shared {
+            service, principal, ..
+        } = &*self.shared;
+        let begun = match service.watch_presence(principal, &watch.users) {
+            Ok(begun) => begun,
+            Err(error) => return self.refuse(request, &Refusal::from(&error)),
+        };
+        // First the watch, then the look: who comes in between is not missed.
+        let frame = answers::presence(service, request, begun.users());
+        self.presence = Some((request, begun)).filter(|_| !watch.users.is_empty());
+        self.say(frame)
     }
 
     fn check_epoch(&self, user: &str, epoch: Option<&str>) -> Result<(), Failure> {

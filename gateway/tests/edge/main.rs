@@ -4,12 +4,14 @@
 
 mod contents;
 mod conversations;
+mod events;
 mod follow;
 mod lists;
 mod live;
 mod live_table;
 mod offered;
 mod ops;
+mod socket;
 mod status;
 mod strict;
 mod support;

@@ -1,6 +1,7 @@
 //! The JSON of the native surface. Contents are put in as they were written, byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,6 +9,7 @@ use waybill_core::body::{Change, Message, OfflinePush, StatusLine};
 use waybill_core::fact::{Mark, Options};
 use waybill_core::id::Time;
 
+use crate::registry::Identity;
 use crate::service::{
     ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
     Place, SentMessage, StandingView, Told, View, gone,
@@ -296,6 +298,38 @@ struct PushBody<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+/// Who of a user is online.
+#[derive(Serialize)]
+pub struct PresenceBody<'a> {
+    user: &'a str,
+    online: bool,
+    connections: Vec<ConnectionBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ConnectionBody<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    device: &'a str,
+    platform: u8,
+    transport: &'static str,
+}
+
+impl<'a> PresenceBody<'a> {
+    /// A user's live connections.
+    pub fn new(user: &'a str, live: &'a [Arc<Identity>]) -> Self {
+        let connection = |live: &'a Arc<Identity>| ConnectionBody {
+            device: &live.device,
+            platform: live.platform,
+            transport: live.transport.name(),
+        };
+        Self {
+            user,
+            online: !live.is_empty(),
+            connections: live.iter().map(connection).collect(),
+        }
+    }
 }
 
 /// A kind of conversation, by name; one that this program does not know has its number.

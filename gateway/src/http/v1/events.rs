@@ -26,8 +26,9 @@ use crate::http::listener::Held;
 use crate::http::origin;
 use crate::http::respond::Body;
 use crate::live::{End, Job, Machine, Moment, Read, Timing, Took, Window, Wish};
-use crate::registry::{Registration, Transport};
-use crate::service::{Page, Pulled, Service, Span, Subscription, now};
+use crate::registry::Transport;
+use crate::service::{LivePlace, Page, Pulled, Service, Span, Subscription, now};
+use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
 /// The media type.
@@ -172,7 +173,8 @@ struct Stream {
     principal: Arc<Principal>,
     user: String,
     watch: Subscription,
-    live: Registration,
+    live: LivePlace,
+    meter: Meter,
     machine: Machine<Bytes>,
     to: mpsc::Sender<Bytes>,
     began: Instant,
@@ -202,7 +204,7 @@ impl Stream {
         principal: Arc<Principal>,
         user: String,
         watch: Subscription,
-        live: Registration,
+        live: LivePlace,
         to: mpsc::Sender<Bytes>,
     ) -> Self {
         let timing = Timing {
@@ -218,6 +220,7 @@ impl Stream {
             user,
             watch,
             live,
+            meter: service.metrics().live.meter(Transport::Sse),
             machine: Machine::new(WINDOW, timing, Moment::ZERO),
             to,
             began: Instant::now(),
@@ -225,12 +228,6 @@ impl Stream {
     }
 
     async fn run(mut self, span: Span, after: Seq, checked: std::result::Result<(), Refusal>) {
-        let label = TransportLabel {
-            transport: Transport::Sse.name(),
-        };
-        let metrics = self.service.metrics();
-        let open = metrics.connections.get_or_create(&label).clone();
-        open.inc();
         let welcome = Welcome {
             epoch: self.service.epoch().to_string(),
             user: &self.user,
@@ -257,7 +254,6 @@ impl Stream {
                 self.last(beginning).await;
             }
         }
-        open.dec();
     }
 
     fn now(&self) -> Moment {
@@ -273,7 +269,14 @@ impl Stream {
             let now = self.now();
             match self.machine.next(now) {
                 Some(Wish::Read(read)) => self.read(&read).await?,
-                Some(Wish::Write { page, .. }) => waiting = Some(page),
+                Some(Wish::Write {
+                    page, last, head, ..
+                }) => {
+                    waiting = Some(page);
+                    if let Some(last) = last {
+                        self.meter.wrote(TAIL, last, head);
+                    }
+                }
                 Some(Wish::Ping) => {
                     self.machine.heard(now);
                     // Who has not taken what came before is told nothing by a comment.
@@ -306,6 +309,7 @@ impl Stream {
             () = self.to.closed() => return Err(Gone),
             () = self.watch.grown() => {
                 if let Some(growth) = self.watch.told() {
+                    self.meter.grown(TAIL, growth.head, growth.visible, false);
                     self.machine.grown(TAIL, growth.head);
                 }
             }
@@ -346,7 +350,7 @@ impl Stream {
     }
 
     async fn close(&self, end: End) {
-        let bye = self.service.farewell(end);
+        let bye = self.service.farewell(Transport::Sse, end);
         let bye = Bye {
             code: bye.code.0,
             name: bye.code.info().map_or("", |info| info.name),

@@ -240,6 +240,10 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             Method::GET => (Route::Pull, log::pull(service, call, user).await),
             _ => method(Route::Pull, "GET"),
         },
+        ["users", user, "presence"] => match *call.method {
+            Method::GET => (Route::Presence, users::presence(service, call, user)),
+            _ => method(Route::Presence, "GET"),
+        },
         ["users", user, "devices", device, "cursor"] => match *call.method {
             Method::PUT => (
                 Route::Cursor,

@@ -346,7 +346,7 @@ impl World {
                     // The read sees the log as it is now, and its page arrives later.
                     self.pending = Some((read, self.heads[self.log_of(read.request)]));
                 }
-                Some(Wish::Write { page, bytes }) => self.write(page, bytes),
+                Some(Wish::Write { page, bytes, .. }) => self.write(page, bytes),
                 Some(other) => panic!("{other:?}"),
                 None => {}
             }
