@@ -96,7 +96,10 @@ function apply(entry) {
     if (!inbox.shown) inbox.shown = name;
   }
   const notice = account.notices.get(entry.conversationSeq);
-  if (entry.kind === 1) keep(account, entry, true);
+  if (entry.kind === 1) {
+    keep(account, entry, true);
+    account.head = Math.max(account.head, entry.conversationSeq);
+  }
   if (entry.kind === 4 && notice) Object.assign(notice, { recalled: true, reason: entry.reason, content: null });
   if (entry.kind === 8 && notice) {
     if (entry.content) notice.content = entry.content;
@@ -109,7 +112,7 @@ function apply(entry) {
 
 // ---- the connection
 
-const WAYS = { socket: "WebSocket", sse: "server-sent events" };
+const WAYS = { socket: "WebSocket", sse: "events" };
 
 /// A page that cannot connect waits longer each time, and never as long as its neighbours.
 function later(hint) {
@@ -229,6 +232,7 @@ function link(text) {
 
 function face(name, address) {
   const box = element("span", "face", [...(name || "?")][0]);
+  box.style.setProperty("--hue", [...name].reduce((hue, letter) => (hue * 31 + letter.codePointAt(0)) % 360, 218));
   const source = link(address);
   if (source) {
     const image = element("img");
@@ -263,7 +267,7 @@ function card(account, notice) {
   made.append(element("p", "text", text || ""));
   if (notice.statusLine && notice.statusLine.text && !notice.recalled) {
     const line = element("span", "line", notice.statusLine.text);
-    if (/^#[0-9a-f]{6}$/i.test(notice.statusLine.color || "")) line.style.color = notice.statusLine.color;
+    if (/^#[0-9a-f]{6}$/i.test(notice.statusLine.color || "")) line.style.setProperty("--line-color", notice.statusLine.color);
     made.append(line);
   }
   const picture = content.pictureElem && link((content.pictureElem.sourcePicture || {}).url);

@@ -6,6 +6,7 @@ mod control;
 mod conversations;
 mod status;
 mod tasks;
+mod weigh;
 
 pub use changes::{Changed, Timer};
 pub use control::ControlEntry;

@@ -351,6 +351,7 @@ fn client_bytes(frame: &ClientFrame) -> Vec<u8> {
         ClientFrame::Acknowledge(it) => write(it, MAX_CLIENT_FRAME, &mut out),
         ClientFrame::Tail(it) => write(it, MAX_CLIENT_FRAME, &mut out),
         ClientFrame::Bye(it) => write(it, MAX_CLIENT_FRAME, &mut out),
+        ClientFrame::WatchPresence(it) => it.write(&mut out),
         ClientFrame::Misdirected(_) | ClientFrame::Unknown(_) => return out,
     };
     written.unwrap();
@@ -368,6 +369,8 @@ fn server_bytes(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::TailOpened(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Refused(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Bye(it) => write(it, MAX_SERVER_FRAME, &mut out),
+        ServerFrame::Online(it) => write(it, MAX_SERVER_FRAME, &mut out),
+        ServerFrame::Presence(it) => it.write(&mut out),
         ServerFrame::Misdirected(_) | ServerFrame::Unknown(_) => return out,
     };
     written.unwrap();

@@ -34,24 +34,29 @@ struct Table {
     good: HashMap<Number, Arc<Principal>>,
     /// All that were given, in their order, which is that of their ends; also those that were used.
     given: VecDeque<(Instant, Number)>,
-    of_user: HashMap<String, usize>,
+    /// Those of each user that are good, in the order in which they were given.
+    of_user: HashMap<String, VecDeque<Number>>,
 }
 
 impl Tickets {
-    /// A ticket for this principal.
+    /// A ticket for this principal. One more than a user may have takes the place of the user's oldest.
     ///
     /// # Errors
-    /// When the user, or the server, has as many as may be good at one time.
+    /// When the server has as many as may be good at one time.
     pub fn give(&self, principal: &Arc<Principal>, now: Instant) -> Result<String, Error> {
         let number: Number = random::bytes()?;
         let mut table = self.0.lock();
         table.forget(now);
-        let of_user = table.of_user.get(&principal.user).copied().unwrap_or(0);
-        if of_user >= TICKETS_OF_USER || table.given.len() >= MAX_TICKETS {
-            let text = "too many tickets wait to be used: use one, or try again later";
+        if table.given.len() >= MAX_TICKETS {
+            let text = "too many tickets wait to be used: try again later";
             return Err(Error::new(Kind::Busy, text));
         }
-        table.of_user.insert(principal.user.clone(), of_user + 1);
+        let of_user = table.of_user.entry(principal.user.clone()).or_default();
+        of_user.push_back(number);
+        let oldest = (of_user.len() > TICKETS_OF_USER).then(|| of_user.front().copied());
+        if let Some(oldest) = oldest.flatten() {
+            table.take(&oldest);
+        }
         table.good.insert(number, Arc::clone(principal));
         table.given.push_back((now + TICKET_LIFE, number));
         Ok(hex::encode(number))
@@ -74,9 +79,9 @@ impl Tickets {
 impl Table {
     fn take(&mut self, number: &Number) -> Option<Arc<Principal>> {
         let principal = self.good.remove(number)?;
-        if let Some(count) = self.of_user.get_mut(&principal.user) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_user) = self.of_user.get_mut(&principal.user) {
+            of_user.retain(|other| other != number);
+            if of_user.is_empty() {
                 self.of_user.remove(&principal.user);
             }
         }
@@ -135,15 +140,13 @@ mod tests {
     #[test]
     fn they_are_bounded_for_each_and_for_all_and_nothing_stays() {
         let (tickets, now) = (Tickets::default(), Instant::now());
-        let mut first = String::new();
-        for _ in 0..TICKETS_OF_USER {
-            first = tickets.give(&principal("u"), now).unwrap();
-        }
-        let refused = tickets.give(&principal("u"), now).unwrap_err();
-        assert_eq!(refused.kind, Kind::Busy);
+        let given: Vec<_> = (0..=TICKETS_OF_USER)
+            .map(|_| tickets.give(&principal("u"), now).unwrap())
+            .collect();
         tickets.give(&principal("v"), now).unwrap();
-        tickets.redeem(&first, now).unwrap();
-        tickets.give(&principal("u"), now).unwrap();
+        assert!(tickets.redeem(&given[0], now).is_err(), "the oldest");
+        tickets.redeem(&given[1], now).unwrap();
+        tickets.redeem(&given[TICKETS_OF_USER], now).unwrap();
         let later = now + TICKET_LIFE;
         tickets.give(&principal("u"), later).unwrap();
         {

@@ -17,7 +17,6 @@ pub struct Hub<T>(Arc<Inner<T>>);
 struct Inner<T> {
     of_user: Mutex<HashMap<Box<str>, Vec<Entry<T>>>>,
     next: AtomicU64,
-    dropped: AtomicU64,
 }
 
 struct Entry<T> {
@@ -49,7 +48,6 @@ impl<T> Default for Hub<T> {
         Self(Arc::new(Inner {
             of_user: Mutex::default(),
             next: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
         }))
     }
 }
@@ -77,28 +75,22 @@ impl<T> Hub<T> {
         }
     }
 
-    /// Tells a user's listeners; how many of them had room.
+    /// Tells a user's listeners: how many of them had room, and how many had none.
     #[must_use]
-    pub fn tell(&self, user: &str, told: &Arc<T>) -> usize {
+    pub fn tell(&self, user: &str, told: &Arc<T>) -> (usize, usize) {
         let of_user = self.0.of_user.lock();
-        let mut taken = 0;
+        let (mut taken, mut dropped) = (0, 0);
         for entry in of_user.get(user).map_or(&[][..], Vec::as_slice) {
             let mut waiting = entry.place.told.lock();
             if waiting.len() >= WAITING {
-                self.0.dropped.fetch_add(1, Ordering::Relaxed);
+                dropped += 1;
                 continue;
             }
             waiting.push_back(Arc::clone(told));
             entry.place.filled.notify_one();
             taken += 1;
         }
-        taken
-    }
-
-    /// How often a listener had no room.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        (taken, dropped)
     }
 }
 
@@ -133,16 +125,16 @@ mod tests {
     #[tokio::test]
     async fn who_listens_is_told_and_a_slow_one_misses_some() {
         let hub = Hub::default();
-        assert_eq!(hub.tell("u", &Arc::new(0)), 0);
+        assert_eq!(hub.tell("u", &Arc::new(0)), (0, 0));
         let (one, two) = (hub.listen("u"), hub.listen("u"));
-        assert_eq!(hub.tell("u", &Arc::new(1)), 2);
-        assert_eq!(hub.tell("v", &Arc::new(2)), 0);
+        assert_eq!(hub.tell("u", &Arc::new(1)), (2, 0));
+        assert_eq!(hub.tell("v", &Arc::new(2)), (0, 0));
         drop(two);
         assert_eq!(*one.next().await, 1);
         for number in 0..WAITING {
-            assert_eq!(hub.tell("u", &Arc::new(number)), 1);
+            assert_eq!(hub.tell("u", &Arc::new(number)), (1, 0));
         }
-        assert_eq!((hub.tell("u", &Arc::new(99)), hub.dropped()), (0, 1));
+        assert_eq!(hub.tell("u", &Arc::new(99)), (0, 1));
         for number in 0..WAITING {
             assert_eq!(*one.next().await, number);
         }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Users that one connection may watch.
-pub const WATCHED_USERS: usize = 256;
+pub const WATCHED_USERS: usize = waybill_core::wire::MAX_WATCHED_USERS;
 
 /// Who watches whom. Cheap to clone.
 #[derive(Clone, Default)]

@@ -12,6 +12,7 @@ mod fanout;
 mod lists;
 mod live;
 mod messages;
+mod online;
 mod operations;
 mod pull;
 mod quic;
@@ -44,7 +45,7 @@ use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, Tickets,
 use crate::config::{Config, Limits};
 use crate::error::{Error, Kind};
 use crate::random;
-use crate::registry::Registry;
+use crate::registry::{Hub, Registry};
 use crate::telemetry::Secret;
 use crate::telemetry::metrics::{Metrics, Reason};
 
@@ -57,6 +58,7 @@ pub use cursors::Cursors;
 pub use lists::LongList;
 pub use live::LivePlace;
 pub use messages::MessageView;
+pub use online::{OnlineMessage, OnlineSent};
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};
@@ -113,6 +115,8 @@ struct Inner {
     epoch: Epoch,
     cursors: Cursors,
     tickets: Tickets,
+    online: Hub<OnlineMessage>,
+    known: online::Known,
     operations: operations::Operations,
     reads: Semaphore,
 }
@@ -151,6 +155,8 @@ impl Service {
             epoch: parts.epoch,
             cursors: Cursors::default(),
             tickets: Tickets::default(),
+            online: Hub::default(),
+            known: online::Known::default(),
             operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
         }))

@@ -1,26 +1,29 @@
 //! The service as connections of `waybill/1` see it: frames to calls, and answers to frames.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Mark;
-use waybill_core::id::Seq;
+use waybill_core::id::{ConversationSeq, Seq};
 use waybill_core::record::Surface;
 use waybill_core::wire::{
-    Bye, Code, Entry, Failure, Hello, MessageEntry, NoteEntry, Outgoing as WireOutgoing,
+    Bye, Capabilities, Code, Entry, Failure, Hello, LiveConnection, MessageEntry, NoteEntry, Online,
+    Outgoing as WireOutgoing,
     Place as WirePlace, SentMessage as WireSent, Settings, Tail,
+    UserPresence,
 };
 use waybill_log::{Growth, Subscription};
 
-use super::{LivePlace, Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
+use super::{LivePlace, MessageTold, OnlineMessage, Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
 use crate::live::End;
-use crate::quic::{Followed, Grown, Opened, Read, Service as QuicService, Slice, Ticket, Watch};
-use crate::registry::{Full, Transport};
+use crate::quic::{Followed, Grown, Opened, PresenceSource, Read, Service as QuicService, Slice, Ticket, Watch};
+use crate::registry::{Full, Identity, Listener, PresenceWatch, Transport};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
@@ -32,6 +35,9 @@ pub struct Session {
     peer: SocketAddr,
     /// Its place among the live connections, once it has joined.
     live: OnceLock<LivePlace>,
+    /// Whether the client takes what is told to live connections only, and once it has joined, the place where it is told.
+    hears: bool,
+    listener: OnceLock<Listener<OnlineMessage>>,
     meter: Mutex<Meter>,
 }
 
@@ -56,6 +62,8 @@ impl QuicService for Service {
                 device: hello.device.id,
                 peer,
                 live: OnceLock::new(),
+                hears: hello.capabilities.contains(Capabilities::ONLINE),
+                listener: OnceLock::new(),
                 meter: Mutex::new(self.metrics().live.meter(Transport::Quic)),
             },
             epoch: self.epoch(),
@@ -71,6 +79,9 @@ impl QuicService for Service {
             .map_err(failure)?;
         // A connection joins once.
         let _ = session.live.set(live);
+        if session.hears {
+            let _ = session.listener.set(self.listen(&session.principal));
+        }
         Ok(())
     }
 
@@ -127,6 +138,25 @@ impl QuicService for Service {
         let seq = acknowledged.await.map_err(failure)?;
         session.meter.lock().acknowledged(seq);
         Ok(seq)
+    }
+
+    async fn told(&self, session: &Session) -> Online {
+        match session.listener.get() {
+            Some(listener) => online(&*listener.next().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn watch_presence(
+        &self,
+        session: &Session,
+        users: &[String],
+    ) -> Result<Box<dyn PresenceSource>, Failure> {
+        let watch = Service::watch_presence(self, &session.principal, users).map_err(failure)?;
+        Ok(Box::new(Watching {
+            service: self.clone(),
+            watch,
+        }))
     }
 
     fn followed(&self, session: &Session, tail: &Tail, followed: Followed) {
@@ -240,6 +270,61 @@ fn slice(page: Page) -> Slice {
     }
 }
 
+/// A watch on who is online, as connections of `waybill/1` see it.
+struct Watching {
+    service: Service,
+    watch: PresenceWatch,
+}
+
+impl Watching {
+    fn of<'a>(&self, users: impl Iterator<Item = &'a str>) -> Vec<UserPresence> {
+        let connection = |live: &Arc<Identity>| LiveConnection {
+            device: live.device.clone(),
+            platform: live.platform,
+            transport: live.transport.name().to_owned(),
+        };
+        let user = |user: &str| UserPresence {
+            user: user.to_owned(),
+            connections: self
+                .service
+                .registry()
+                .of_user(user)
+                .iter()
+                .take(SHOWN_CONNECTIONS)
+                .map(connection)
+                .collect(),
+        };
+        users.map(user).collect()
+    }
+}
+
+/// Most connections of one user that are shown: a business account may have any number.
+const SHOWN_CONNECTIONS: usize = 16;
+
+impl PresenceSource for Watching {
+    fn all(&self) -> Vec<UserPresence> {
+        self.of(self.watch.users())
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = Vec<UserPresence>> + Send + '_>> {
+        Box::pin(async {
+            let changed = self.watch.next().await;
+            self.of(changed.iter().map(AsRef::as_ref))
+        })
+    }
+}
+
+fn online(message: &OnlineMessage) -> Online {
+    let place = WirePlace {
+        kind: message.place.kind,
+        peer: message.place.peer.clone(),
+    };
+    Online {
+        time: message.time,
+        message: message_entry(place, ConversationSeq(0), message.told.clone()),
+    }
+}
+
 fn entry(view: View) -> Entry {
     let place = WirePlace {
         kind: view.place.kind,
@@ -265,9 +350,18 @@ fn entry(view: View) -> Entry {
             return Entry::note(view.seq, view.kind, view.time, &note);
         }
     };
+    let entry = message_entry(place, conversation_seq, told);
+    Entry::message(view.seq, view.time, &entry)
+}
+
+fn message_entry(
+    place: WirePlace,
+    conversation_seq: ConversationSeq,
+    told: MessageTold,
+) -> MessageEntry {
     let erased = told.message.is_none();
     let message = told.message.unwrap_or_default();
-    let entry = MessageEntry {
+    MessageEntry {
         place,
         conversation_seq,
         sender: told.sender,
@@ -283,8 +377,7 @@ fn entry(view: View) -> Entry {
         offline_push: message.offline_push,
         erased,
         content: message.content.into_bytes(),
-    };
-    Entry::message(view.seq, view.time, &entry)
+    }
 }
 
 /// The bytes behind the 32 digits of an id that this server has made.

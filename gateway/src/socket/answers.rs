@@ -9,7 +9,7 @@ use crate::auth::Principal;
 use crate::error::Error;
 use crate::http::v1::encode;
 use crate::http::v1::log::MAX_PAGE_ENTRIES;
-use crate::service::{Page, SentMessage, Service, Span, now};
+use crate::service::{OnlineMessage, OnlineSent, Page, SentMessage, Service, Span, now};
 
 /// A JSON text. Numbers and texts always serialise.
 fn text<T: Serialize>(frame: &T) -> String {
@@ -154,6 +154,40 @@ pub fn sent(request: u64, result: &Result<SentMessage, Error>) -> String {
         }),
         Err(error) => refused(request, &Refusal::from(error)),
     }
+}
+
+#[derive(Serialize)]
+struct OnlineSentFrame<'a> {
+    frame: &'static str,
+    request: u64,
+    #[serde(flatten)]
+    sent: encode::OnlineSent<'a>,
+}
+
+/// What became of a message for those online only.
+pub fn online_sent(request: u64, result: &Result<OnlineSent, Error>) -> String {
+    match result {
+        Ok(sent) => text(&OnlineSentFrame {
+            frame: "sent",
+            request,
+            sent: sent.into(),
+        }),
+        Err(error) => refused(request, &Refusal::from(error)),
+    }
+}
+
+#[derive(Serialize)]
+struct OnlineFrame<'a> {
+    frame: &'static str,
+    message: encode::OnlineBody<'a>,
+}
+
+/// A message that is told and not kept.
+pub fn online(message: &OnlineMessage) -> String {
+    text(&OnlineFrame {
+        frame: "online",
+        message: message.into(),
+    })
 }
 
 #[derive(Serialize)]

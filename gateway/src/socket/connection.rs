@@ -20,8 +20,8 @@ use super::watches::Watches;
 use super::{IN_FLIGHT, PATIENCE, PING_AFTER, SILENT_AFTER, TAIL_PAGE_ENTRIES, WINDOW};
 use crate::error::Error;
 use crate::live::{End, Machine, Moment, Read, Timing, Took, Wish};
-use crate::registry::{CloseReason, PresenceWatch, Transport};
-use crate::service::{LivePlace, Pulled, Subscription};
+use crate::registry::{CloseReason, Listener, PresenceWatch, Transport};
+use crate::service::{LivePlace, OnlineMessage, Pulled, Subscription};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
@@ -47,6 +47,8 @@ enum Event {
     Grown(u64, Subscription),
     /// These users have come or gone.
     Presence(u64, Vec<Box<str>>),
+    /// Something is told to those who are online.
+    Told(Arc<OnlineMessage>),
     /// Answers have gathered, or it is time for something.
     Woken,
 }
@@ -55,6 +57,7 @@ enum Event {
 pub(super) struct Connection<S> {
     pub(super) shared: Arc<Shared>,
     live: LivePlace,
+    listener: Listener<OnlineMessage>,
     pub(super) meter: Meter,
     socket: WebSocketStream<S>,
     pub(super) machine: Machine<String>,
@@ -84,6 +87,7 @@ where
     };
     let mut connection = Connection {
         machine: Machine::new(WINDOW, timing, Moment::ZERO),
+        listener: shared.service.listen(&shared.principal),
         meter: shared.service.metrics().live.meter(Transport::WebSocket),
         shared,
         live,
@@ -189,6 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             watches,
             reading,
             presence,
+            listener,
             ..
         } = self;
         // A peer that floods must not keep others from this thread.
@@ -199,6 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             (request, read) = finished(reading) => Event::Read(request, read),
             (request, watch) = watches.grown() => Event::Grown(request, watch),
             (request, users) = come_or_gone(presence), if has_room => Event::Presence(request, users),
+            told = listener.next(), if has_room => Event::Told(told),
             () = shared.outbox.filled() => Event::Woken,
             () = until(wake) => Event::Woken,
         }
@@ -238,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 let frame = answers::presence(&self.shared.service, request, users);
                 self.say(frame)?;
             }
+            Event::Told(message) => self.say(answers::online(&message))?,
             Event::Woken => {}
         }
         Ok(())

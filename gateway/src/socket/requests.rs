@@ -20,7 +20,7 @@ use crate::http::v1::log::MAX_PAGE_ENTRIES;
 use crate::http::v1::messages::{self, SendBody};
 use crate::http::v1::strict::Object;
 use crate::live::{Acknowledgement, Job, Refused};
-use crate::service::{Prepared, SentMessage, Span};
+use crate::service::{OnlineSent, Prepared, SentMessage, Span};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection<S> {
     /// Takes a frame. What cannot be done at once is begun.
@@ -192,10 +192,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection
             let frame = answers::sent(request, result);
             shared.outbox.put(Answer::Frame(frame, 1));
         };
-        match prepared(&self.shared, send.message) {
-            Ok(prepared) => {
+        match taken(&self.shared, send.message, false) {
+            Ok(Taken::Kept(prepared)) => {
                 let service = &self.shared.service;
-                service.submit(prepared, move |result| answer(&result));
+                service.submit(*prepared, move |result| answer(&result));
+            }
+            Ok(Taken::Told(sent)) => {
+                let frame = answers::online_sent(request, &Ok(sent));
+                self.shared.outbox.put(Answer::Frame(frame, 1));
             }
             Err(error) => answer(&Err(error)),
         }
@@ -211,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection
         });
         for (place, message) in batch.messages.iter().enumerate() {
             let answers = Arc::clone(&answers);
-            match prepared(&self.shared, message) {
+            match taken(&self.shared, message, true).and_then(Taken::kept) {
                 Ok(prepared) => {
                     let service = &self.shared.service;
                     service.submit(prepared, move |result| answers.give(place, result));
@@ -275,14 +279,41 @@ async fn report(shared: Arc<Shared>, request: u64, seq: Seq) {
     });
 }
 
-/// Makes a message ready for the writer: it is what `POST /v1/messages` takes.
-fn prepared(shared: &Shared, message: &RawValue) -> Result<Prepared, Error> {
+/// What becomes of a message.
+enum Taken {
+    /// It is ready for the writer.
+    Kept(Box<Prepared>),
+    /// It was told to those who are online.
+    Told(OnlineSent),
+}
+
+impl Taken {
+    fn kept(self) -> Result<Prepared, Error> {
+        match self {
+            Self::Kept(prepared) => Ok(*prepared),
+            Self::Told(_) => Err(Error::of(Kind::Internal)),
+        }
+    }
+}
+
+/// Takes a message: it is what `POST /v1/messages` takes.
+fn taken(shared: &Shared, message: &RawValue, batch: bool) -> Result<Taken, Error> {
     let body: Object<SendBody<'_>> = serde_json::from_str(message.get())
         .map_err(|error| Error::new(Kind::InvalidField, format!("the message: {error}")))?;
     let service = &shared.service;
     let receiver = messages::receiver(&body.0)?;
     let outgoing = messages::outgoing(service, "", shared.peer, &body.0, receiver)?;
-    service.prepare(&shared.principal, Surface::NativeHttp, outgoing)
+    let (principal, surface) = (&shared.principal, Surface::NativeHttp);
+    if !body.0.online_only {
+        let prepared = service.prepare(principal, surface, outgoing)?;
+        return Ok(Taken::Kept(Box::new(prepared)));
+    }
+    if batch {
+        let text = "a message for those online only is sent by itself";
+        return Err(Error::at(Kind::InvalidField, "/onlineOnly", text));
+    }
+    let sent = service.send_online(principal, surface, outgoing)?;
+    Ok(Taken::Told(sent))
 }
 
 /// A batch whose sends are being decided.

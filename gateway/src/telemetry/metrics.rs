@@ -98,8 +98,6 @@ routes! {
     Cursor: "/v1/users/{user}/devices/{device}/cursor";
     /// Native: the WebSocket.
     Socket: "/v1/socket";
-    /// Native: a stream of events.
-    Events: "/v1/users/{user}/log (events)";
     /// Native: a ticket.
     Ticket: "/v1/tickets";
     /// Native: who is online.

@@ -11,6 +11,7 @@ use waybill_core::id::Time;
 
 use crate::registry::Identity;
 use crate::service::{
+    self, OnlineMessage,
     ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
     Place, SentMessage, StandingView, Told, View, gone,
 };
@@ -25,6 +26,56 @@ pub struct Sent<'a> {
     client_msg_id: &'a str,
     time: u64,
     receivers: [Receiver<'a>; 1],
+}
+
+/// What became of a message for those online only.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineSent<'a> {
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: &'a str,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: &'a str,
+    time: u64,
+    receivers: [Receiver<'a>; 1],
+    connections: usize,
+    repeated: bool,
+}
+
+impl<'a> From<&'a service::OnlineSent> for OnlineSent<'a> {
+    fn from(sent: &'a service::OnlineSent) -> Self {
+        Self {
+            server_msg_id: &sent.server_msg_id,
+            client_msg_id: &sent.client_msg_id,
+            time: sent.time.0,
+            receivers: [Receiver {
+                user: &sent.receiver,
+                seq: None,
+                new: None,
+            }],
+            connections: sent.connections,
+            repeated: sent.repeated,
+        }
+    }
+}
+
+/// A message for those online only, as its receiver gets it.
+#[derive(Serialize)]
+pub struct OnlineBody<'a> {
+    time: u64,
+    conversation: ConversationBody<'a>,
+    #[serde(flatten)]
+    told: MessageToldBody<'a>,
+}
+
+impl<'a> From<&'a OnlineMessage> for OnlineBody<'a> {
+    fn from(message: &'a OnlineMessage) -> Self {
+        Self {
+            time: message.time.0,
+            conversation: (&message.place).into(),
+            told: (&message.told).into(),
+        }
+    }
 }
 
 #[derive(Serialize)]

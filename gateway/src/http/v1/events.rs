@@ -26,8 +26,10 @@ use crate::http::listener::Held;
 use crate::http::origin;
 use crate::http::respond::Body;
 use crate::live::{End, Job, Machine, Moment, Read, Timing, Took, Window, Wish};
-use crate::registry::Transport;
-use crate::service::{LivePlace, Page, Pulled, Service, Span, Subscription, now};
+use crate::registry::{Listener, Transport};
+use crate::service::{
+    LivePlace, OnlineMessage, Page, Pulled, Service, Span, Subscription, now,
+};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
@@ -173,6 +175,8 @@ struct Stream {
     principal: Arc<Principal>,
     user: String,
     watch: Subscription,
+    /// Of one's own log alone: what is told to others' connections is theirs.
+    listener: Option<Listener<OnlineMessage>>,
     live: LivePlace,
     meter: Meter,
     machine: Machine<Bytes>,
@@ -214,7 +218,9 @@ impl Stream {
             expires: Some(service.left(&principal)),
             lived_out: Some(LIFE),
         };
+        let own = watch.user() == principal.number;
         Self {
+            listener: own.then(|| service.listen(&principal)),
             service: service.clone(),
             principal,
             user,
@@ -313,6 +319,13 @@ impl Stream {
                     self.machine.grown(TAIL, growth.head);
                 }
             }
+            told = told(self.listener.as_ref()), if waiting.is_none() => {
+                let mut piece = String::new();
+                let data = text(&encode::OnlineBody::from(&*told));
+                event(&mut piece, None, "online", &data);
+                self.machine.wrote(piece.len(), self.began.elapsed());
+                *waiting = Some(Bytes::from(piece));
+            }
             () = sleep_until(wake) => {}
         }
         Ok(())
@@ -365,6 +378,13 @@ impl Stream {
     /// Gives the last words to a peer that takes them soon.
     async fn last(&self, words: String) {
         let _ = timeout(LAST_WORDS, self.to.send(Bytes::from(words))).await;
+    }
+}
+
+async fn told(listener: Option<&Listener<OnlineMessage>>) -> Arc<OnlineMessage> {
+    match listener {
+        Some(listener) => listener.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,7 +9,7 @@ use waybill_log::Span;
 
 use super::messages::answer;
 use super::strict::Whole;
-use super::{Refusal, Result, encode, json, principal, segment};
+use super::{Refusal, Result, encode, events, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -22,8 +22,11 @@ pub(crate) const MAX_PAGE_ENTRIES: u64 = waybill_log::reader::PAGE_ENTRIES as u6
 /// Longest wait that a caller may ask for, in seconds; the configured one may be shorter.
 pub(super) const MAX_WAIT_SECONDS: u64 = 60;
 
-/// `GET /v1/users/{user}/log?after=&limit=&wait=&epoch=`
+/// `GET /v1/users/{user}/log?after=&limit=&wait=&epoch=`, or the log as a stream of events.
 pub(super) async fn pull(service: &Service, call: &Call<'_>, user: &str) -> Result {
+    if events::are_wanted(call) {
+        return events::begin(service, call, user);
+    }
     let principal = principal(service, call)?;
     let user = segment(user)?;
     let query = Query::read(call.query, &["after", "limit", "wait", "epoch"])?;

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::respond;
-use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
+use crate::service::{AskedTerms, OnlineSent, Outgoing, SentMessage, Service, WantedChange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -49,6 +49,8 @@ pub(crate) struct SendBody<'a> {
     collapse_key: Cow<'a, str>,
     expire_at: Option<Whole<u64>>,
     not_before: Option<Whole<u64>>,
+    #[serde(default)]
+    pub(crate) online_only: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -97,6 +99,15 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
+    if body.online_only {
+        return match send_online(service, call, &principal, &body) {
+            Ok(sent) => answer(&encode::OnlineSent::from(&sent)),
+            Err(error) => Err(Refusal {
+                operation_id,
+                ..Refusal::from(error)
+            }),
+        };
+    }
     match send_body(service, call, &principal, &body).await {
         Ok(sent) => answer(&encode::Sent::from(&sent)),
         Err(error) => Err(Refusal {
@@ -120,6 +131,18 @@ async fn send_body(
         .await
 }
 
+fn send_online(
+    service: &Service,
+    call: &Call<'_>,
+    principal: &Principal,
+    body: &SendBody<'_>,
+) -> std::result::Result<OnlineSent, Error> {
+    let receiver = receiver(body)?;
+    let key = call.idempotency_key()?;
+    let outgoing = outgoing(service, key, call.peer, body, receiver)?;
+    service.send_online(principal, Surface::NativeHttp, outgoing)
+}
+
 /// The one user that a message goes to, and at once.
 pub(crate) fn receiver<'a>(body: &'a SendBody<'_>) -> std::result::Result<&'a str, Error> {
     let to = &body.to.0;
@@ -133,6 +156,15 @@ pub(crate) fn receiver<'a>(body: &'a SendBody<'_>) -> std::result::Result<&'a st
         return Err(Error::at(Kind::InvalidField, "/notBefore", detail));
     }
     Ok(receiver)
+}
+
+/// Refuses what is for those online only, where messages are kept.
+pub(super) fn is_kept(body: &SendBody<'_>) -> std::result::Result<(), Error> {
+    if body.online_only {
+        let detail = "a message for those online only goes to one user: POST /v1/messages";
+        return Err(Error::at(Kind::InvalidField, "/onlineOnly", detail));
+    }
+    Ok(())
 }
 
 /// What a body asks to be sent, to this receiver.

@@ -234,9 +234,6 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             _ => method(Route::Audience, "GET, PUT"),
         },
         ["users", user, "log"] => match *call.method {
-            Method::GET if events::are_wanted(call) => {
-                (Route::Events, events::begin(service, call, user))
-            }
             Method::GET => (Route::Pull, log::pull(service, call, user).await),
             _ => method(Route::Pull, "GET"),
         },

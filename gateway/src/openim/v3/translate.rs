@@ -7,11 +7,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
+use waybill_core::id::ConversationSeq;
 
 use super::content;
 use super::names;
 use super::proto::{MsgData, OfflinePushInfo};
-use crate::service::{HistoryView, MessageTold, Note, Outline, Place, View};
+use crate::service::{HistoryView, MessageTold, Note, OnlineMessage, Outline, Place, View};
 
 /// Longest content that is told with a change, in bytes.
 const TOLD_CONTENT_BYTES: usize = 4 * 1024;
@@ -121,6 +122,18 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         },
         ..envelope(own, place, view)
     }
+}
+
+/// A message that is told to those who are online and kept nowhere.
+#[must_use]
+pub fn online(own: &str, online: &OnlineMessage) -> MsgData {
+    let view = HistoryView {
+        conversation_seq: ConversationSeq(0),
+        time: online.time,
+        told: online.told.clone(),
+        withdrawn: None,
+    };
+    message(own, &online.place, &view)
 }
 
 /// What every message has, whatever it says.
