@@ -3,8 +3,8 @@
 use super::frame::Frame;
 use super::hello::{Bye, Hello, Refused, Welcome};
 use super::kind::Kind;
-use super::online::{Online, Presence, WatchPresence};
 use super::log::{Acknowledge, Acknowledged, Page, Pull, Tail, TailOpened};
+use super::online::{Online, Presence, WatchPresence};
 use super::send::{BatchSent, Send, SendBatch, Sent};
 use crate::codec::{self, CodecError};
 

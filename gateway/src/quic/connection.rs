@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
 use parking_lot::Mutex;
+use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout, timeout_at};
 use waybill_core::wire::{

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use waybill_core::wire::{self, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence};
+use waybill_core::wire::{
+    self, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence,
+};
 
 use super::connection::Live;
 use super::outbox::Answer;

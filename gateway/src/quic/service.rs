@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use waybill_core::id::{Epoch, Seq, Time};
-use waybill_core::wire::{
-    Bye, Code, Entry, Failure, Hello, Online, Outgoing, Tail, UserPresence,
-};
+use waybill_core::wire::{Bye, Code, Entry, Failure, Hello, Online, Outgoing, Tail, UserPresence};
 
 use super::ticket::Ticket;
 

@@ -10,19 +10,23 @@ use waybill_core::fact::Mark;
 use waybill_core::id::{ConversationSeq, Seq};
 use waybill_core::record::Surface;
 use waybill_core::wire::{
-    Bye, Capabilities, Code, Entry, Failure, Hello, LiveConnection, MessageEntry, NoteEntry, Online,
-    Outgoing as WireOutgoing,
-    Place as WirePlace, SentMessage as WireSent, Settings, Tail,
+    Bye, Capabilities, Code, Entry, Failure, Hello, LiveConnection, MessageEntry, NoteEntry,
+    Online, Outgoing as WireOutgoing, Place as WirePlace, SentMessage as WireSent, Settings, Tail,
     UserPresence,
 };
 use waybill_log::{Growth, Subscription};
 
-use super::{LivePlace, MessageTold, OnlineMessage, Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now};
+use super::{
+    LivePlace, MessageTold, OnlineMessage, Outgoing, Page, Pulled, SentMessage, Service, Told,
+    View, check, now,
+};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
 use crate::live::End;
-use crate::quic::{Followed, Grown, Opened, PresenceSource, Read, Service as QuicService, Slice, Ticket, Watch};
+use crate::quic::{
+    Followed, Grown, Opened, PresenceSource, Read, Service as QuicService, Slice, Ticket, Watch,
+};
 use crate::registry::{Full, Identity, Listener, PresenceWatch, Transport};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;

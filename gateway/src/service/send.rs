@@ -377,7 +377,12 @@ impl Service {
     }
 
     /// The key under which a retry is found: the same key in another conversation is another message.
-    pub(super) fn dedup_key(&self, sender: &str, key: &str, outgoing: &Outgoing<'_>) -> Option<KeyedHash> {
+    pub(super) fn dedup_key(
+        &self,
+        sender: &str,
+        key: &str,
+        outgoing: &Outgoing<'_>,
+    ) -> Option<KeyedHash> {
         let conversation = [
             &[kind_byte(outgoing.kind)][..],
             outgoing.receiver.as_bytes(),

@@ -10,6 +10,7 @@ mod lists;
 mod live;
 mod live_table;
 mod offered;
+mod online;
 mod ops;
 mod socket;
 mod status;

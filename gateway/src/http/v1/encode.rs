@@ -11,9 +11,8 @@ use waybill_core::id::Time;
 
 use crate::registry::Identity;
 use crate::service::{
-    self, OnlineMessage,
-    ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
-    Place, SentMessage, StandingView, Told, View, gone,
+    self, ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note,
+    OnlineMessage, Page, Place, SentMessage, StandingView, Told, View, gone,
 };
 
 /// `{serverMsgID, clientMsgID, time, receivers}`

@@ -27,9 +27,7 @@ use crate::http::origin;
 use crate::http::respond::Body;
 use crate::live::{End, Job, Machine, Moment, Read, Timing, Took, Window, Wish};
 use crate::registry::{Listener, Transport};
-use crate::service::{
-    LivePlace, OnlineMessage, Page, Pulled, Service, Span, Subscription, now,
-};
+use crate::service::{LivePlace, OnlineMessage, Page, Pulled, Service, Span, Subscription, now};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 

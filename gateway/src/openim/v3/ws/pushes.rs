@@ -12,7 +12,9 @@ use crate::openim::v3::names;
 use crate::openim::v3::online::Told;
 use crate::openim::v3::proto::{Message, MsgData, PullMessagesResp, PullMsgs};
 use crate::openim::v3::translate::{self, Aside};
-use crate::service::{Named, Note, OnlineMessage, Outline, Service, Told as Entry, View, now_seconds};
+use crate::service::{
+    Named, Note, OnlineMessage, Outline, Service, Told as Entry, View, now_seconds,
+};
 
 /// Most bytes of messages in a frame: clients take 1 MiB, and gzip may not help.
 pub const FRAME_BYTES: usize = 900 * 1024;
