@@ -8,8 +8,8 @@ use crate::conversation::Conversation;
 pub use crate::fact::ConversationKind;
 use crate::fact::{Mark, Options, Part, Revoked, Terms};
 use crate::id::{
-    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
-    UserNo,
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, Hash, KeyedHash, Opening, Position, Seq,
+    Time, UserNo,
 };
 use crate::policy::Policy;
 use crate::record::Surface;
@@ -211,6 +211,15 @@ pub enum Ask {
         account: UserRef,
         /// Whether to.
         on: bool,
+    },
+    /// Note that a message was told to live connections, and is kept nowhere.
+    NoteOnline {
+        /// Who it is from.
+        sender: UserRef,
+        /// How many users it was for.
+        audience: u32,
+        /// What it said is committed to by this.
+        commitment: Hash,
     },
 }
 

@@ -152,6 +152,19 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "audit_online_only",
+        kind: Kind::Text,
+        help: "on or off: note in the ledger who told how many a message for those online only, and what by its hash (default on)",
+        set: |config, value| {
+            config.audit_online_only = match text(value)? {
+                "on" => true,
+                "off" => false,
+                _ => return Err("must be \"on\" or \"off\"".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
         name: "unknown_receiver",
         kind: Kind::Text,
         help: "accept or refuse messages to users never seen before (default accept)",

@@ -39,6 +39,8 @@ pub struct Config {
     pub unknown_receiver: UnknownReceiver,
     /// Whether the managers learn what becomes of their messages, and when.
     pub track_managers: bool,
+    /// Whether the ledger notes messages for those online only: sender, audience size and commitment.
+    pub audit_online_only: bool,
     /// The title of pushes whose sender gives none; empty to let the kind of message decide.
     pub push_title: String,
     /// Memory the whole process should stay within, in MiB; caches and buffers follow from it.
@@ -159,6 +161,7 @@ impl Default for Config {
             },
             unknown_receiver: UnknownReceiver::Accept,
             track_managers: true,
+            audit_online_only: true,
             push_title: String::new(),
             memory_mib: 1_024,
             recovery: Recovery {

@@ -58,7 +58,7 @@ pub use cursors::Cursors;
 pub use lists::LongList;
 pub use live::LivePlace;
 pub use messages::MessageView;
-pub use online::{OnlineMessage, OnlineSent};
+pub use online::{OnlineMessage, OnlinePrepared, OnlineSent};
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};

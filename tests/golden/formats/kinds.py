@@ -137,6 +137,7 @@ FACT = Choice(
         ),
     ),
     ("AccountTracked", Struct(account=U64, on=BOOL)),
+    ("OnlineTold", Struct(sender=U64, audience=U32, commitment=HASH)),
 )
 RECORD = Struct(
     version=U8,
@@ -441,6 +442,7 @@ ASK = Choice(
     ("Change", Struct(message=U64, receiver=Option(U64), part=PART, body=SEALED)),
     ("Mark", Struct(user=U64, message=U64, mark=MARK)),
     ("Track", Struct(account=REFERENCE, on=BOOL)),
+    ("NoteOnline", Struct(sender=REFERENCE, audience=U32, commitment=HASH)),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 

@@ -122,6 +122,11 @@ pub fn decide<'a, S: Scan>(
             mark,
         } => status::mark(state, *user, *message, *mark),
         Ask::Track { account, on } => status::track(state, account, *on),
+        Ask::NoteOnline {
+            sender,
+            audience,
+            commitment,
+        } => status::told_online(state, sender, *audience, *commitment),
     }
 }
 

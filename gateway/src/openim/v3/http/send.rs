@@ -191,7 +191,9 @@ async fn one_checked(asked: &Asked<'_>) -> Given {
     let service = asked.service;
     let outgoing = outgoing(asked, &ready, receiver, &key);
     if ready.wanted.is_online_only {
-        let sent = service.send_online(&asked.principal, Surface::OpenImV3, outgoing)?;
+        let sent = service
+            .send_online(&asked.principal, Surface::OpenImV3, outgoing)
+            .await?;
         return Ok(json!({
             "serverMsgID": sent.server_msg_id,
             "clientMsgID": sent.client_msg_id,
