@@ -18,7 +18,7 @@ CUTS ?= 20
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk fuzz deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check fuzz deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -30,6 +30,7 @@ help:
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make fuzz     every decoder, guided by coverage; one of them, longer: TARGET=gob SECONDS=600"
+	@echo "make browser  WebSocket, server-sent events and the example page in a browser"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
@@ -85,6 +86,14 @@ sdk:
 openim-sdk: setup-test build
 	@$(MAKE) --no-print-directory sdk
 
+# The example page and pages of other origins, in a browser: make browser ARGS="--only looks"
+browser-check:
+	@$(STEP) "WebSocket, server-sent events and the example page in a browser" python3 tests/browser/run.py \
+	    --program $(PROGRAMS)/waybill --artifacts $(PROGRAMS)/../browser $(ARGS)
+
+browser: setup-test build
+	@$(MAKE) --no-print-directory browser-check
+
 check:
 	@$(MAKE) --no-print-directory fmt clippy unit
 	@printf '\nquick checks passed\n'
@@ -92,7 +101,7 @@ check:
 test: setup-test
 	@$(MAKE) --no-print-directory fmt clippy build-all
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory golden openapi-check sdk
+	@$(MAKE) --no-print-directory golden openapi-check browser-check sdk
 	@printf '\nevery check passed\n'
 
 endure: setup-test

@@ -8,8 +8,8 @@ use crate::conversation::Conversation;
 pub use crate::fact::ConversationKind;
 use crate::fact::{Mark, Options, Part, Revoked, Terms};
 use crate::id::{
-    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
-    UserNo,
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, Hash, KeyedHash, Opening, Position, Seq,
+    Time, UserNo,
 };
 use crate::policy::Policy;
 use crate::record::Surface;
@@ -221,6 +221,15 @@ pub enum Ask {
         /// How many places each log leaves out before it goes on: more than the lost history can have given out in any. At least
         /// 1 and at most [`MAX_RESTORE_GAP`](crate::limits::MAX_RESTORE_GAP).
         gap: u64,
+    },
+    /// Note that a message was told to live connections, and is kept nowhere.
+    NoteOnline {
+        /// Who it is from.
+        sender: UserRef,
+        /// How many users it was for.
+        audience: u32,
+        /// What it said is committed to by this.
+        commitment: Hash,
     },
 }
 

@@ -12,6 +12,7 @@ mod kind;
 mod limits;
 mod list;
 mod log;
+mod online;
 mod send;
 
 pub use code::{CODES, Code, CodeInfo};
@@ -25,6 +26,7 @@ pub use hello::{Bye, Capabilities, Device, Failure, Hello, Limits, Refused, Welc
 pub use kind::{Kind, Payload};
 pub use limits::*;
 pub use log::{Acknowledge, Acknowledged, Page, PageHead, PageWriter, Pull, Tail, TailOpened};
+pub use online::{LiveConnection, Online, Presence, UserPresence, WatchPresence};
 pub use send::{BatchSent, Outgoing, Send, SendBatch, Sent, SentMessage};
 
 /// The name of this protocol in the TLS handshake. Another version has another name.

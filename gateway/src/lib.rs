@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`server`] | the whole: starts everything, stops in order |
 //! | [`service`] | what can be asked, whatever the transport |
-//! | [`http`], [`quic`] | the transports; `/v1` is below `http` |
+//! | [`http`], [`quic`], `socket` | the transports; `/v1` is below `http`, `socket` is its WebSocket |
+//! | [`live`] | when a live connection reads, writes and ends, without any transport |
 //! | [`openim`] | the v2 dialect: requests, checks, answers |
 //! | [`auth`] | from tokens to principals |
 //! | [`registry`] | who is connected |
@@ -21,6 +22,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod live;
 pub mod openim;
 pub mod ops;
 pub mod quic;
@@ -30,5 +32,6 @@ pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod shutdown;
+mod socket;
 pub mod telemetry;
 pub mod tls;

@@ -1,6 +1,9 @@
 //! Who is connected: every live connection by user and device, whatever its transport, so that it can be closed from
 //! elsewhere. It holds no message and no socket, only the word that a connection should end.
 
+mod hub;
+mod presence;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +11,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use waybill_core::id::KeyedHash;
+
+use crate::live::End;
+
+pub use hub::{Hub, Listener};
+pub use presence::{PresenceWatch, WATCHED_USERS, Watchers};
 
 /// How many parts the table has, so that connections of different users rarely wait for each other.
 const SHARDS: usize = 32;
@@ -19,17 +27,32 @@ pub enum Transport {
     LongPoll,
     /// `waybill/1` over QUIC.
     Quic,
+    /// Server-sent events.
+    Sse,
+    /// The native WebSocket.
+    WebSocket,
     /// OpenIM's gateway for clients, over WebSocket.
     OpenIm,
 }
 
 impl Transport {
+    /// Every way.
+    pub const ALL: [Self; 5] = [
+        Self::LongPoll,
+        Self::Quic,
+        Self::Sse,
+        Self::WebSocket,
+        Self::OpenIm,
+    ];
+
     /// Its name in metrics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::LongPoll => "long_poll",
             Self::Quic => "quic",
+            Self::Sse => "sse",
+            Self::WebSocket => "websocket",
             Self::OpenIm => "openim",
         }
     }
@@ -44,6 +67,16 @@ pub enum CloseReason {
     Superseded,
     /// The server is stopping.
     Stopping,
+}
+
+impl From<CloseReason> for End {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Revoked => Self::Revoked,
+            CloseReason::Superseded => Self::Superseded,
+            CloseReason::Stopping => Self::Stopping,
+        }
+    }
 }
 
 /// What is known of a connection.
@@ -88,6 +121,7 @@ struct Inner {
     max: usize,
     max_per_user: usize,
     stopping: watch::Sender<bool>,
+    watchers: Watchers,
 }
 
 struct Entry {
@@ -115,6 +149,7 @@ impl Registry {
             max,
             max_per_user: max_per_user.max(1),
             stopping: watch::Sender::new(false),
+            watchers: Watchers::default(),
         }))
     }
 
@@ -154,6 +189,8 @@ impl Registry {
                 identity: Arc::clone(&identity),
                 close: sender,
             });
+        drop(shard);
+        inner.watchers.changed(&identity.user);
         Ok(Registration {
             registry: self.clone(),
             number,
@@ -217,6 +254,12 @@ impl Registry {
             .iter()
             .map(|entry| Arc::clone(&entry.identity))
             .collect()
+    }
+
+    /// Who wants to know when somebody comes or goes.
+    #[must_use]
+    pub fn watchers(&self) -> &Watchers {
+        &self.0.watchers
     }
 
     /// How many connections are open.
@@ -290,6 +333,8 @@ impl Drop for Registration {
                 shard.remove(self.identity.user.as_str());
             }
         }
+        drop(shard);
+        self.registry.0.watchers.changed(&self.identity.user);
         self.registry.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -33,5 +33,5 @@ pub use log::{ControlHandle, Log, Options};
 pub use reader::{Entry, Opened, Pulled, Reader, Span, TokenState};
 pub use source::{QueueHandle, Reply, ReplyTo};
 pub use stride::Stride;
-pub use tails::{Subscription, Tails};
+pub use tails::{Growth, Subscription, Tails};
 pub use writer::{Counters, Fatal, Observer};

@@ -6,6 +6,7 @@ mod control;
 mod conversations;
 mod status;
 mod tasks;
+mod weigh;
 
 pub use changes::{Changed, Timer};
 pub use control::ControlEntry;
@@ -291,6 +292,21 @@ impl Reader {
     /// # Errors
     /// When the store fails or what it holds does not fit together.
     pub fn pull(&self, user: UserNo, after: Seq, limit: usize) -> Result<Pulled, StateError> {
+        self.pull_within(user, after, limit, PAGE_BYTES)
+    }
+
+    /// As [`Reader::pull`], and at most about `bytes` (no more than [`PAGE_BYTES`]) of records and bodies; one entry is given even if
+    /// it is larger.
+    ///
+    /// # Errors
+    /// As [`Reader::pull`].
+    pub fn pull_within(
+        &self,
+        user: UserNo,
+        after: Seq,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Pulled, StateError> {
         let span = self.span(user)?;
         if after > span.head {
             return Ok(Pulled::Ahead(span));
@@ -307,7 +323,7 @@ impl Reader {
                 .saturating_add(1),
         );
         let rows = self.log_rows(user, first, end)?;
-        let entries = self.entries(first, &rows)?;
+        let entries = self.entries(first, &rows, bytes.min(PAGE_BYTES))?;
         let more = entries
             .last()
             .is_some_and(|last: &Entry| last.seq < span.head);
@@ -349,7 +365,12 @@ impl Reader {
     }
 
     /// Opens the entries whose rows these are, until they are a page.
-    fn entries(&self, first: Seq, rows: &[UserLogRow]) -> Result<Vec<Entry>, StateError> {
+    fn entries(
+        &self,
+        first: Seq,
+        rows: &[UserLogRow],
+        most: usize,
+    ) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         let mut seqs = first.0..;
@@ -359,7 +380,7 @@ impl Reader {
             for ((row, stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
                 let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;
                 bytes += stored.bytes() + told_bytes;
-                if bytes > PAGE_BYTES && !entries.is_empty() {
+                if bytes > most && !entries.is_empty() {
                     return Ok(entries);
                 }
                 entries.push(entry);

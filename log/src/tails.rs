@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -11,6 +12,15 @@ use waybill_core::rules::{Changed, Delivered};
 
 const SHARDS: usize = 64;
 
+/// How far a log has grown, and when that became visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// The newest entry.
+    pub head: Seq,
+    /// Since when readers see it.
+    pub visible: Instant,
+}
+
 /// Wakes those who wait for a user's log to grow.
 #[derive(Clone)]
 pub struct Tails {
@@ -18,7 +28,7 @@ pub struct Tails {
 }
 
 struct Inner {
-    shards: Vec<Mutex<HashMap<UserNo, watch::Sender<Seq>>>>,
+    shards: Vec<Mutex<HashMap<UserNo, watch::Sender<Option<Growth>>>>>,
     waiting: AtomicUsize,
 }
 
@@ -44,7 +54,7 @@ impl Tails {
         fence(Ordering::SeqCst);
         let sender = shard
             .entry(user)
-            .or_insert_with(|| watch::Sender::new(Seq(0)));
+            .or_insert_with(|| watch::Sender::new(None));
         Subscription {
             user,
             receiver: Some(sender.subscribe()),
@@ -58,9 +68,11 @@ impl Tails {
         if self.inner.waiting.load(Ordering::SeqCst) == 0 {
             return;
         }
+        let visible = Instant::now();
         for Delivered { user, seq } in delivered {
             if let Some(sender) = self.shard(*user).lock().get(user) {
-                sender.send_replace(*seq);
+                let head = *seq;
+                sender.send_replace(Some(Growth { head, visible }));
             }
         }
     }
@@ -77,7 +89,7 @@ impl Tails {
         self.wake(&grown.collect::<Vec<_>>());
     }
 
-    fn shard(&self, user: UserNo) -> &Mutex<HashMap<UserNo, watch::Sender<Seq>>> {
+    fn shard(&self, user: UserNo) -> &Mutex<HashMap<UserNo, watch::Sender<Option<Growth>>>> {
         &self.inner.shards[user.0 as usize % SHARDS]
     }
 }
@@ -85,11 +97,25 @@ impl Tails {
 /// One watch on a user's log.
 pub struct Subscription {
     user: UserNo,
-    receiver: Option<watch::Receiver<Seq>>,
+    receiver: Option<watch::Receiver<Option<Growth>>>,
     tails: Tails,
 }
 
 impl Subscription {
+    /// Whose log it is on.
+    #[must_use]
+    pub fn user(&self) -> UserNo {
+        self.user
+    }
+
+    /// The last growth that was told, to this watch or to another one of the same log; `None` when there was none yet.
+    #[must_use]
+    pub fn told(&self) -> Option<Growth> {
+        self.receiver
+            .as_ref()
+            .and_then(|receiver| *receiver.borrow())
+    }
+
     /// Returns when the log has grown since the last call, or since the subscription.
     pub async fn grown(&mut self) {
         if let Some(receiver) = &mut self.receiver

@@ -51,7 +51,7 @@ pub fn run(args: Serve) -> Result<ExitCode, Failure> {
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let began = Instant::now();
-    let (data, opened) = (config.data.clone(), opened_how(&config));
+    let (data, opened) = (config.data.clone(), !config.is_development());
     let manager = config
         .openim
         .managers
@@ -92,15 +92,6 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
             format!("the server had to stop: {error}"),
         )),
     }
-}
-
-/// Whether HTTP is reachable from elsewhere.
-fn opened_how(config: &Config) -> bool {
-    config
-        .listen
-        .http
-        .iter()
-        .any(|address| !address.ip().is_loopback())
 }
 
 /// Shows how far a catch-up has come, when it takes longer than two seconds.
@@ -169,9 +160,18 @@ fn greeting(started: &Started, manager: &str, opened: bool, began: Instant) -> S
              curl -sS{insecure} {scheme}://{address}/manager/send_msg -H \"token: $(cat {quoted})\" -d '{}'\n\n",
             first_notice(manager)
         );
+        if let Some(path) = started.inbox {
+            let _ = write!(
+                out,
+                "Watch it arrive, as user {FIRST_RECEIVER} with the admin token:\n\n  {scheme}://{address}{path}\n\n"
+            );
+        }
     }
     out
 }
+
+/// Who gets the notice of the printed line.
+const FIRST_RECEIVER: &str = "18712345678";
 
 fn first_notice(manager: &str) -> String {
     let content = serde_json::json!({
@@ -179,7 +179,7 @@ fn first_notice(manager: &str) -> String {
         "text": "大家好,今天是...", "externalUrl": "", "mixType": 0, "ex": "",
     });
     let request = serde_json::json!({
-        "operationID": "first notice", "sendID": manager, "recvID": "18712345678", "senderPlatformID": 2,
+        "operationID": "first notice", "sendID": manager, "recvID": FIRST_RECEIVER, "senderPlatformID": 2,
         "senderFaceURL": "http://www.head.com", "senderNickname": "系统通知", "content": content,
         "contentType": 1400, "sessionType": 4, "isOnlineOnly": false,
     });

@@ -295,6 +295,9 @@ LIMITS = Struct(
     idle_ms=U32,
 )
 
+LIVE_CONNECTION = Struct(device=TEXT, platform=U8(), transport=TEXT)
+USER_PRESENCE = Struct(user=TEXT, connections=List(LIVE_CONNECTION, 16))
+
 FRAMES = {
     1: (
         "Hello",
@@ -322,6 +325,9 @@ FRAMES = {
     12: ("TailOpened", Struct(request=U64, epoch=ID16, floor=U64, head=U64)),
     13: ("Refused", Struct(request=U64, failure=FAILURE)),
     14: ("Bye", Struct(code=U16, retry_after_ms=U32, reason=TEXT)),
+    15: ("Online", Struct(time=U64, message=MESSAGE_ENTRY)),
+    16: ("WatchPresence", Struct(request=U64, users=List(TEXT, 256))),
+    17: ("Presence", Struct(request=U64, users=List(USER_PRESENCE, 256))),
 }
 MAX_FRAME = 1024 * 1024
 

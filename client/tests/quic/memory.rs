@@ -12,7 +12,7 @@ use waybill_core::id::{ConversationSeq, Epoch, Seq, Time};
 use waybill_core::wire::{
     Bye, Code, Entry, Failure, Hello, MessageEntry, Outgoing, Place, SentMessage,
 };
-use waybill_gateway::quic::{Opened, Read, Service, Slice, Ticket, Watch};
+use waybill_gateway::quic::{Grown, Opened, Read, Service, Slice, Ticket, Watch};
 
 /// The only user who may read and send for everybody.
 pub const BOSS: &str = "boss";
@@ -25,7 +25,7 @@ pub const NOBODY: &str = "nobody";
 pub struct Memory {
     logs: Mutex<HashMap<String, Vec<Entry>>>,
     keys: Mutex<HashMap<String, SentMessage>>,
-    grown: watch::Sender<u64>,
+    grown: watch::Sender<HashMap<String, Seq>>,
     /// Sends wait here while `hold` is set.
     held: Mutex<Vec<(Outgoing, Ticket)>>,
     pub hold: AtomicBool,
@@ -54,12 +54,20 @@ impl Drop for Session {
     }
 }
 
-pub struct MemoryWatch(watch::Receiver<u64>);
+pub struct MemoryWatch {
+    user: String,
+    heads: watch::Receiver<HashMap<String, Seq>>,
+}
 
 impl Watch for MemoryWatch {
-    async fn grown(&mut self) {
-        if self.0.changed().await.is_err() {
+    async fn grown(&mut self) -> Grown {
+        if self.heads.changed().await.is_err() {
             std::future::pending().await
+        }
+        let heads = self.heads.borrow();
+        Grown {
+            head: heads.get(&self.user).copied().unwrap_or(Seq(0)),
+            visible: std::time::Instant::now(),
         }
     }
 }
@@ -98,7 +106,9 @@ impl Memory {
         };
         log.push(Entry::message(seq, Time(seq.0), &message));
         drop(logs);
-        self.grown.send_modify(|times| *times += 1);
+        self.grown.send_modify(|heads| {
+            heads.insert(user.to_owned(), seq);
+        });
         seq
     }
 
@@ -242,8 +252,9 @@ impl Service for Memory {
     }
 
     fn watch(&self, session: &Session, user: &str) -> Result<MemoryWatch, Failure> {
-        self.readable(session, user)?;
-        Ok(MemoryWatch(self.grown.subscribe()))
+        let user = self.readable(session, user)?.to_owned();
+        let heads = self.grown.subscribe();
+        Ok(MemoryWatch { user, heads })
     }
 
     fn send(&self, _session: &Arc<Session>, message: Outgoing, ticket: Ticket) {

@@ -136,6 +136,10 @@ codes! {
     EXPIRED = 52, false;
     /// The message was to wait too long, or until after its own end.
     TOO_FAR_AHEAD = 53, false;
+    /// The page that asks comes from an origin that is not allowed. HTTP, WebSocket and server-sent events only.
+    FOREIGN_ORIGIN = 54, false;
+    /// The ticket was used, has run out, or was never given.
+    TICKET_UNKNOWN = 55, false;
     /// The sender sends, or the receiver gets, more messages than one may; nothing was done.
     RATE_LIMITED = 56, true;
 
@@ -163,6 +167,10 @@ codes! {
     NO_DEVICE = 110, false;
     /// The same device has connected anew. Ends the connection.
     SUPERSEDED = 111, false;
+    /// The peer has taken nothing for too long. Ends the connection.
+    TOO_SLOW = 112, true;
+    /// The peer has given no sign of life for too long. Ends the connection.
+    SILENT = 113, true;
 }
 
 impl Code {

@@ -4,6 +4,7 @@ use super::frame::Frame;
 use super::hello::{Bye, Hello, Refused, Welcome};
 use super::kind::Kind;
 use super::log::{Acknowledge, Acknowledged, Page, Pull, Tail, TailOpened};
+use super::online::{Online, Presence, WatchPresence};
 use super::send::{BatchSent, Send, SendBatch, Sent};
 use crate::codec::{self, CodecError};
 
@@ -28,6 +29,8 @@ pub enum ClientFrame {
     Tail(Tail),
     /// Kind 14.
     Bye(Bye),
+    /// Kind 16.
+    WatchPresence(WatchPresence),
     /// A kind that only a server may send.
     Misdirected(Kind),
     /// A kind that is not known here: to be skipped.
@@ -52,6 +55,7 @@ impl ClientFrame {
             Kind::Acknowledge => Self::Acknowledge(codec::decode(bytes)?),
             Kind::Tail => Self::Tail(codec::decode(bytes)?),
             Kind::Bye => Self::Bye(codec::decode(bytes)?),
+            Kind::WatchPresence => Self::WatchPresence(WatchPresence::read(bytes)?),
             other => Self::Misdirected(other),
         })
     }
@@ -76,6 +80,10 @@ pub enum ServerFrame {
     Refused(Refused),
     /// Kind 14.
     Bye(Bye),
+    /// Kind 15.
+    Online(Online),
+    /// Kind 17.
+    Presence(Presence),
     /// A kind that only a client may send.
     Misdirected(Kind),
     /// A kind that is not known here: to be skipped.
@@ -101,6 +109,8 @@ impl ServerFrame {
             Kind::TailOpened => Self::TailOpened(codec::decode(bytes)?),
             Kind::Refused => Self::Refused(codec::decode(bytes)?),
             Kind::Bye => Self::Bye(codec::decode(bytes)?),
+            Kind::Online => Self::Online(codec::decode(bytes)?),
+            Kind::Presence => Self::Presence(Presence::read(bytes)?),
             other => Self::Misdirected(other),
         })
     }

@@ -305,6 +305,27 @@ fn sends() -> Vec<Either> {
     ]
 }
 
+fn presence() -> Presence {
+    let connection = |device: &str, platform, transport: &str| LiveConnection {
+        device: device.to_owned(),
+        platform,
+        transport: transport.to_owned(),
+    };
+    Presence {
+        request: 8,
+        users: vec![
+            UserPresence {
+                user: "u7".to_owned(),
+                connections: vec![connection("phone-1", 2, "quic"), connection("", 5, "sse")],
+            },
+            UserPresence {
+                user: "李".to_owned(),
+                connections: Vec::new(),
+            },
+        ],
+    }
+}
+
 fn others() -> Vec<Either> {
     let tail = Tail {
         request: 7,
@@ -338,6 +359,18 @@ fn others() -> Vec<Either> {
             failure: busy,
         })),
         Either::Server(ServerFrame::Bye(bye)),
+        Either::Server(ServerFrame::Online(Online {
+            time: Time(1_700_000_000_123),
+            message: MessageEntry {
+                conversation_seq: ConversationSeq(0),
+                ..entries()[0].as_message().unwrap().unwrap()
+            },
+        })),
+        Either::Client(ClientFrame::WatchPresence(WatchPresence {
+            request: 8,
+            users: vec!["u7".to_owned(), "李".to_owned()],
+        })),
+        Either::Server(ServerFrame::Presence(presence())),
         Either::Server(ServerFrame::Unknown(200)),
     ]
 }
@@ -352,6 +385,7 @@ fn client_bytes(frame: &ClientFrame) -> Vec<u8> {
         ClientFrame::Acknowledge(it) => write(it, MAX_CLIENT_FRAME, &mut out),
         ClientFrame::Tail(it) => write(it, MAX_CLIENT_FRAME, &mut out),
         ClientFrame::Bye(it) => write(it, MAX_CLIENT_FRAME, &mut out),
+        ClientFrame::WatchPresence(it) => it.write(&mut out),
         ClientFrame::Misdirected(_) | ClientFrame::Unknown(_) => return out,
     };
     written.unwrap();
@@ -369,6 +403,8 @@ fn server_bytes(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::TailOpened(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Refused(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Bye(it) => write(it, MAX_SERVER_FRAME, &mut out),
+        ServerFrame::Online(it) => write(it, MAX_SERVER_FRAME, &mut out),
+        ServerFrame::Presence(it) => it.write(&mut out),
         ServerFrame::Misdirected(_) | ServerFrame::Unknown(_) => return out,
     };
     written.unwrap();

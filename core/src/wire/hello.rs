@@ -52,6 +52,15 @@ impl Capabilities {
     pub const NONE: Self = Self(0);
     /// Of a server: it takes a hello and pulls in early data (0-RTT).
     pub const EARLY_PULL: Self = Self(1);
+    /// Of a client: it takes what is told to live connections only ([`Online`](super::Online)). Of a server: it knows
+    /// [`WatchPresence`](super::WatchPresence), and tells clients that have set this bit.
+    pub const ONLINE: Self = Self(2);
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether all of `other` are among these.
     #[must_use]

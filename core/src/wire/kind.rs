@@ -34,11 +34,17 @@ pub enum Kind {
     Refused = 13,
     /// [`Bye`](super::Bye), either way: the last frame of the control stream.
     Bye = 14,
+    /// [`Online`](super::Online), server to client, as a datagram or on the control stream.
+    Online = 15,
+    /// [`WatchPresence`](super::WatchPresence), client to server.
+    WatchPresence = 16,
+    /// [`Presence`](super::Presence), server to client.
+    Presence = 17,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Hello,
         Self::Welcome,
         Self::Pull,
@@ -53,6 +59,9 @@ impl Kind {
         Self::TailOpened,
         Self::Refused,
         Self::Bye,
+        Self::Online,
+        Self::WatchPresence,
+        Self::Presence,
     ];
 
     /// The kind with this number, or `None` when this program knows none.

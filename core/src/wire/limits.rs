@@ -29,3 +29,6 @@ pub(super) const KEPT_BUFFER_BYTES: usize = 4 * 1024;
 // A page holds less than `PAGE_BYTES`, or one entry; either way a frame has room for it.
 const _: () = assert!(PAGE_BYTES + 1024 < MAX_SERVER_FRAME);
 const _: () = assert!(4 * MAX_CONTENT_BYTES < MAX_CLIENT_FRAME);
+
+/// Users whose coming and going one connection may watch.
+pub const MAX_WATCHED_USERS: usize = 256;

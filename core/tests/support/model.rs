@@ -369,6 +369,21 @@ impl Model {
             } => self.mark(user.0, message.0, *mark, next, facts, delivered),
             Ask::Track { account, on } => self.track(account, *on, next, facts),
             Ask::Restore { epoch, last, gap } => self.restore(*epoch, last.0, *gap, next, facts),
+            Ask::NoteOnline {
+                sender,
+                audience,
+                commitment,
+            } => {
+                let mut next = next;
+                let (sender, _) = self.meet(sender, &mut next, facts);
+                let told = Fact::OnlineTold {
+                    sender: UserNo(sender),
+                    audience: *audience,
+                    commitment: *commitment,
+                };
+                facts.push((told, None));
+                Ok(Outcome::Done)
+            }
             Ask::Recall { message, receiver } => self.recall(
                 message.0,
                 receiver.map(|user| user.0),

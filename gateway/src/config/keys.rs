@@ -86,6 +86,13 @@ const KEYS: &[Key] = &[
         set: |config, value| text(value).map(|text| tls(config).key = text.into()),
     },
     Key {
+        name: "allowed_origins",
+        kind: Kind::Texts,
+        help: "origins of web pages that may ask /v1, such as https://oa.example.com (default: pages of this machine when \
+               only it can reach HTTP, else none)",
+        set: |config, value| texts(value).map(|list| config.allowed_origins = Some(list)),
+    },
+    Key {
         name: "openim.managers",
         kind: Kind::Tables,
         help: "accounts that may send in anybody's name and issue tokens: [{ id, nickname, face, \
@@ -138,6 +145,19 @@ const KEYS: &[Key] = &[
         help: "on or off: keep what becomes of the managers' messages, and when (default on)",
         set: |config, value| {
             config.track_managers = match text(value)? {
+                "on" => true,
+                "off" => false,
+                _ => return Err("must be \"on\" or \"off\"".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "audit_online_only",
+        kind: Kind::Text,
+        help: "on or off: note in the ledger who told how many a message for those online only, and what by its hash (default on)",
+        set: |config, value| {
+            config.audit_online_only = match text(value)? {
                 "on" => true,
                 "off" => false,
                 _ => return Err("must be \"on\" or \"off\"".to_owned()),
@@ -298,6 +318,14 @@ fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
     match value {
         Value::Array(list) => list.iter().map(address).collect(),
         one => address(one).map(|address| vec![address]),
+    }
+}
+
+fn texts(value: &Value) -> Result<Vec<String>, String> {
+    let text = |value: &Value| text(value).map(str::to_owned);
+    match value {
+        Value::Array(list) => list.iter().map(text).collect(),
+        one => text(one).map(|text| vec![text]),
     }
 }
 

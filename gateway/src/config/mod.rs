@@ -31,12 +31,16 @@ pub struct Config {
     pub listen: Listen,
     /// The certificate; without it HTTP is plain, and QUIC makes itself one for development.
     pub tls: Option<Tls>,
+    /// Origins of web pages that may ask the native surface; `None`: those of this machine in development, else none.
+    pub allowed_origins: Option<Vec<String>>,
     /// Business accounts and tokens, as OpenIM knows them.
     pub openim: OpenIm,
     /// What becomes of a message to somebody who was never seen.
     pub unknown_receiver: UnknownReceiver,
     /// Whether the managers learn what becomes of their messages, and when.
     pub track_managers: bool,
+    /// Whether the ledger notes messages for those online only: sender, audience size and commitment.
+    pub audit_online_only: bool,
     /// The title of pushes whose sender gives none; empty to let the kind of message decide.
     pub push_title: String,
     /// Memory the whole process should stay within, in MiB; caches and buffers follow from it.
@@ -157,6 +161,7 @@ impl Default for Config {
                 ops: loopback(9_464),
             },
             tls: None,
+            allowed_origins: None,
             openim: OpenIm {
                 managers: vec![Manager::named(DEFAULT_MANAGER)],
                 secret: None,
@@ -168,6 +173,7 @@ impl Default for Config {
             },
             unknown_receiver: UnknownReceiver::Accept,
             track_managers: true,
+            audit_online_only: true,
             push_title: String::new(),
             memory_mib: 1_024,
             recovery: Recovery {
@@ -257,6 +263,15 @@ impl Config {
         if let Some(ops) = overrides.ops {
             self.listen.ops = ops;
         }
+    }
+
+    /// Whether this is a server for trying things out: only the machine itself can reach its HTTP.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        self.listen
+            .http
+            .iter()
+            .all(|address| address.ip().is_loopback())
     }
 
     /// The configured manager with this user id.

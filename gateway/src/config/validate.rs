@@ -14,6 +14,9 @@ const MAX_MANAGERS: usize = 1_000;
 /// Most listeners of HTTP.
 const MAX_LISTENERS: usize = 16;
 
+/// Most origins that may ask: each request of a page is compared with all of them.
+const MAX_ORIGINS: usize = 64;
+
 /// Shortest secret that `/auth/*` may ask for; OpenIM's callers can send 32 characters at most.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=32;
 
@@ -31,6 +34,10 @@ impl Config {
             });
         };
         self.check_listeners(&mut report);
+        check_origins(
+            self.allowed_origins.as_deref().unwrap_or_default(),
+            &mut report,
+        );
         check_managers(&self.openim, &mut report);
         check_secrets(&self.openim, &mut report);
         if let Some(what) = unfit(&self.push_title, Meaning::Name) {
@@ -76,6 +83,29 @@ impl Config {
                     );
                 }
             }
+        }
+    }
+}
+
+/// An origin is written as browsers write it: a scheme, a host in lower case, and a port that is not the scheme's own.
+fn check_origins(origins: &[String], report: &mut impl FnMut(&str, String)) {
+    const KEY: &str = "allowed_origins";
+    if origins.len() > MAX_ORIGINS {
+        report(KEY, format!("must name at most {MAX_ORIGINS} origins"));
+    }
+    for origin in origins {
+        let host = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| origin.strip_prefix(scheme));
+        let fit =
+            |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'[' | b']');
+        if !host.is_some_and(|host| !host.is_empty() && host.bytes().all(fit)) {
+            report(
+                KEY,
+                format!(
+                    "{origin:?} is no origin such as https://oa.example.com or http://localhost:8080"
+                ),
+            );
         }
     }
 }

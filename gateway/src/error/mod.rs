@@ -7,6 +7,7 @@ mod table;
 use std::borrow::Cow;
 use std::fmt;
 
+use waybill_core::id::Seq;
 use waybill_core::outcome::Refusal;
 
 pub use problem::{ProblemOptions, problem};
@@ -57,6 +58,21 @@ impl Error {
             detail: detail.into(),
             pointer: Some(pointer.into()),
         }
+    }
+
+    /// A cursor lies before the first entry that is still there.
+    #[must_use]
+    pub fn too_old(floor: Seq) -> Self {
+        let gone = floor.0.saturating_sub(1);
+        let text = format!("entries up to {gone} are no longer there");
+        Self::at(Kind::TooOld, "after", text)
+    }
+
+    /// A cursor lies behind the end of the log.
+    #[must_use]
+    pub fn ahead(head: Seq) -> Self {
+        let text = format!("the log ends at {head}: yours is of another history");
+        Self::at(Kind::Ahead, "after", text)
     }
 
     /// The row of its kind.

@@ -196,6 +196,12 @@ table! {
     /// The message was recalled, superseded or has expired. Nobody can open, confirm or change it.
     MessageRecalled: "message-recalled", "The message was recalled, superseded or has expired.",
         409, v2 200 803, v3 1404, wire 51, retry 0;
+    /// The page that asks is of an origin that is not allowed.
+    ForeignOrigin: "foreign-origin", "Pages of this origin may not ask here.",
+        403, v2 400 400, v3 1002, wire 54, retry 0;
+    /// The ticket is none that could be used.
+    TicketUnknown: "ticket-unknown", "The ticket was used, has run out, or was never given: ask for a new one.",
+        401, v2 400 703, v3 1505, wire 55, retry 0;
     /// The server failed.
     Internal: "internal", "The server failed.",
         500, v2 500 500, v3 500, wire 50, retry 0;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use tracing::{debug, info, warn};
@@ -13,10 +14,12 @@ use super::call::{Answered, Call};
 use super::lines::Lines;
 use super::listener::Handler;
 use super::respond::Body;
-use super::{body, v1};
+use super::{body, examples, origin, v1};
 use crate::openim::v3::Online;
 use crate::openim::{Dialect, v2, v3};
 use crate::service::Service;
+use crate::socket;
+use crate::telemetry::metrics::Route;
 
 /// Answers the requests of the HTTP listeners.
 #[derive(Clone)]
@@ -33,6 +36,19 @@ impl App {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answered {
+        if request.uri().path() == socket::PATH {
+            return socket::answer(&self.service, request, peer);
+        }
+        let config = self.service.config();
+        let example = examples::answer(config, request.method(), request.uri().path());
+        if let Some(response) = example {
+            return Answered {
+                response,
+                route: Route::Example,
+                operation_id: String::new(),
+                kind: None,
+            };
+        }
         let (head, incoming) = request.into_parts();
         let path = head.uri.path();
         let native = path.starts_with("/v1/");
@@ -90,13 +106,24 @@ fn call<'a>(head: &'a Parts, body: &'a Bytes, peer: SocketAddr) -> Call<'a> {
         headers: &head.headers,
         body,
         peer,
+        hold: head.extensions.get(),
     }
 }
 
 impl Handler for App {
     async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let began = Instant::now();
-        let answered = self.answer(request, peer).await;
+        let origin = request.headers().get(ORIGIN).cloned();
+        let native = request.uri().path().starts_with("/v1/");
+        let mut answered = if native && origin::is_preflight(request.method(), request.headers()) {
+            v1::preflight(self.service.config(), request.headers())
+        } else {
+            self.answer(request, peer).await
+        };
+        if native {
+            let config = self.service.config();
+            origin::allow(config, origin.as_ref(), &mut answered.response);
+        }
         let took = began.elapsed();
         let status = answered.response.status().as_u16();
         self.service

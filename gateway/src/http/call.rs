@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, Method, Response};
 
+use super::listener::Hold;
 use super::respond::Body;
 use crate::error::{Error, Kind};
 use crate::telemetry::metrics::Route;
@@ -24,6 +25,8 @@ pub struct Call<'a> {
     pub body: &'a Bytes,
     /// Where it came from.
     pub peer: SocketAddr,
+    /// Its hold on its connection, for an answer that goes on.
+    pub hold: Option<&'a Hold>,
 }
 
 /// What a request came to.
@@ -101,6 +104,7 @@ mod tests {
             headers: &headers,
             body: &Bytes::new(),
             peer: "127.0.0.1:1".parse().unwrap(),
+            hold: None,
         };
         call.idempotency_key()
             .map(str::to_owned)

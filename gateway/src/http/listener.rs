@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -20,8 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::admission::Admission;
-use super::pace::{Paced, Patience, Requests};
+use super::admission::{Admission, Admitted};
+use super::pace::{Paced, Patience, Requests, Running};
 use super::respond::Body;
 use crate::config::Limits;
 use crate::shutdown::Stopping;
@@ -48,6 +49,44 @@ pub trait Handler: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What an answer keeps that goes on after it was given, such as a stream of events or another protocol: its connection stays
+/// counted and is not taken for idle. Every request carries a [`Hold`] among its extensions.
+pub struct Held {
+    _running: Running,
+    _connection: Arc<Connection>,
+}
+
+/// A request's way to a [`Held`].
+#[derive(Clone)]
+pub struct Hold {
+    requests: Arc<Requests>,
+    connection: Arc<Connection>,
+}
+
+impl Hold {
+    /// Keeps the connection until what is given is dropped.
+    #[must_use]
+    pub fn begin(&self) -> Held {
+        Held {
+            _running: self.requests.begin(),
+            _connection: Arc::clone(&self.connection),
+        }
+    }
+}
+
+/// A connection that is counted. It goes on for as long as anybody holds it.
+struct Connection {
+    _admitted: Admitted,
+    open: Gauge,
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
 }
 
 /// What all listeners of a server have in common.
@@ -178,28 +217,35 @@ impl<H: Handler> Listeners<H> {
             let label = TransportLabel { transport: "http" };
             let open = this.metrics.connections.get_or_create(&label).clone();
             open.inc();
-            this.serve(stream, peer).await;
-            open.dec();
-            drop(admitted);
+            let counted = Arc::new(Connection {
+                _admitted: admitted,
+                open,
+                _alive: this.alive.clone(),
+            });
+            this.serve(stream, peer, counted).await;
         });
     }
 
-    async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, counted: Arc<Connection>) {
         let Some(acceptor) = self.tls.clone() else {
-            return self.converse(stream, peer).await;
+            return self.converse(stream, peer, counted).await;
         };
         if let Some(stream) = secure(&acceptor, stream, peer, self.handshake).await {
-            self.converse(stream, peer).await;
+            self.converse(stream, peer, counted).await;
         }
     }
 
-    async fn converse<S>(self, stream: S, peer: SocketAddr)
+    async fn converse<S>(self, stream: S, peer: SocketAddr, counted: Arc<Connection>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let requests = Arc::new(Requests::default());
         let stream = Paced::new(stream, Arc::clone(&requests), self.patience);
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Hold {
+                requests: Arc::clone(&requests),
+                connection: Arc::clone(&counted),
+            });
             let running = requests.begin();
             let handler = self.handler.clone();
             async move {
@@ -209,7 +255,9 @@ impl<H: Handler> Listeners<H> {
             }
         });
         let mut stopping = self.stopping.clone();
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -224,7 +272,6 @@ impl<H: Handler> Listeners<H> {
         if let Err(error) = ended {
             debug!(%peer, %error, "the connection broke");
         }
-        drop(self.alive);
     }
 }
 

@@ -5,11 +5,13 @@ pub(crate) mod admission;
 mod app;
 mod body;
 mod call;
+pub mod examples;
 mod lines;
 pub mod listener;
+pub(crate) mod origin;
 mod pace;
 pub mod respond;
-mod v1;
+pub(crate) mod v1;
 
 pub use app::App;
 pub use call::{Answered, Call};

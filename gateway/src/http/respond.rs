@@ -1,7 +1,12 @@
 //! Responses: their bodies and the headers that all have in common.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
@@ -9,12 +14,59 @@ use crate::error::{Error, ProblemOptions, problem};
 use crate::service::Allowance;
 
 /// The body of a response.
-pub type Body = Full<Bytes>;
+pub enum Body {
+    /// All of it at once.
+    Whole(Full<Bytes>),
+    /// Piece by piece, as events come.
+    Events(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible> + Send>>),
+}
+
+impl Body {
+    /// All of it at once.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Full::new(bytes.into()))
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::whole(Bytes::new())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(full) => Pin::new(full).poll_frame(cx),
+            Self::Events(events) => events.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(full) => full.is_end_stream(),
+            Self::Events(events) => events.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(full) => full.size_hint(),
+            Self::Events(events) => events.size_hint(),
+        }
+    }
+}
 
 /// A response with this status, media type and body. Answers are about one moment: nobody may keep them.
 #[must_use]
 pub fn with(status: u16, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Body::whole(body));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

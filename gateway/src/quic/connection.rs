@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout, timeout_at};
 use waybill_core::wire::{
     self, Bye, Capabilities, ClientFrame, Code, Limits, MAX_BATCH, MAX_CLIENT_FRAME,
@@ -18,6 +19,7 @@ use super::control::{Control, End, broken};
 use super::endpoint::Context;
 use super::gate::Permit;
 use super::handshake::Handshake;
+use super::online;
 use super::options::{Options, PULLS_IN_FLIGHT, SENDS_IN_FLIGHT, TAILS};
 use super::outbox::{Answer, Outbox};
 use super::pulls::{self, Pulls};
@@ -35,6 +37,8 @@ pub(super) struct Live<S: Service> {
     pub outbox: Arc<Outbox>,
     pub pulls: Pulls,
     pub tails: AtomicUsize,
+    /// The task that tells who is online, where that was asked.
+    pub presence: Mutex<Option<AbortHandle>>,
 }
 
 /// A connection that has said its hello.
@@ -142,6 +146,7 @@ async fn greet<S: Service>(
         outbox,
         pulls: Pulls::default(),
         tails: AtomicUsize::new(0),
+        presence: Mutex::new(None),
     };
     Ok(Greeted {
         live: Arc::new(live),
@@ -167,9 +172,9 @@ fn welcome<T>(opened: &Opened<T>, options: &Options) -> Welcome {
             idle_ms: u32::try_from(options.idle.as_millis()).unwrap_or(u32::MAX),
         },
         capabilities: if options.early_pull {
-            Capabilities::EARLY_PULL
+            Capabilities::ONLINE.with(Capabilities::EARLY_PULL)
         } else {
-            Capabilities::NONE
+            Capabilities::ONLINE
         },
     }
 }
@@ -201,6 +206,8 @@ async fn converse<S: Service>(
     tokio::select! {
         bye = live.service.ended(&live.session) => End::Broken(bye),
         end = requests::serve(live, control, first) => end,
+        // It tells for as long as the connection lives.
+        () = online::tell(live) => End::Lost,
     }
 }
 

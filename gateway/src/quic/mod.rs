@@ -12,6 +12,7 @@
 //! | `handshake` | whether what was read may still be a replay |
 //! | `control`, `requests` | the frames of a client, and what becomes of them |
 //! | `outbox`, `ticket` | answers on their way out, and the sends that still owe one |
+//! | `online` | what is told to live connections only |
 //! | `pulls`, `tail` | reading on a client's behalf, as fast as the client takes it |
 
 mod certificate;
@@ -20,6 +21,7 @@ mod control;
 mod endpoint;
 mod gate;
 mod handshake;
+mod online;
 mod options;
 mod outbox;
 mod page;
@@ -33,6 +35,6 @@ mod transport;
 pub use certificate::{Certificate, CertificateError};
 pub use endpoint::{BindError, Counters, Listener};
 pub use options::Options;
-pub use service::{Opened, Read, Service, Slice, Watch};
+pub use service::{Followed, Grown, Opened, PresenceSource, Read, Service, Slice, Watch};
 pub use ticket::Ticket;
 pub use transport::ResetKey;

@@ -25,6 +25,11 @@ pub(super) enum Answer {
     Batch(BatchSent),
     Acknowledged(Acknowledged),
     Refused(Refused),
+    /// What nobody has asked for just now; room for another when it is written.
+    Told {
+        frame: Vec<u8>,
+        _room: OwnedSemaphorePermit,
+    },
     /// A page, encoded; room for another when it is written.
     Page {
         frame: Vec<u8>,
@@ -36,7 +41,7 @@ impl Answer {
     /// How many sends it answers, and other requests as one.
     fn weight(&self) -> usize {
         match self {
-            Self::Welcome(_) => 0,
+            Self::Welcome(_) | Self::Told { .. } => 0,
             Self::Batch(batch) => batch.answers.len(),
             _ => 1,
         }
@@ -183,7 +188,9 @@ async fn write_all(answers: &mut Vec<Answer>, to: &mut SendStream) -> Result<(),
 /// Appends an answer to `piece`, or gives back a page, which is written by itself.
 fn encode(answer: Answer, piece: &mut Vec<u8>) -> Option<(Vec<u8>, OwnedSemaphorePermit)> {
     let written = match answer {
-        Answer::Page { frame, _room } => return Some((frame, _room)),
+        Answer::Page { frame, _room } | Answer::Told { frame, _room } => {
+            return Some((frame, _room));
+        }
         Answer::Welcome(welcome) => wire::write(&*welcome, MAX_SERVER_FRAME, piece),
         Answer::Sent {
             request,

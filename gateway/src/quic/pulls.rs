@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waybill_core::wire::{Code, Failure, PAGE_BYTES, Pull};
 
 use super::connection::Live;
@@ -38,6 +38,14 @@ impl Default for Pulls {
     }
 }
 
+impl Pulls {
+    /// Room for one frame of the size of a page.
+    pub(super) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+}
+
 /// Takes a pull that was noted as owed.
 pub(super) fn take<S: Service>(live: &Arc<Live<S>>, pull: Pull) {
     if let Err(failure) = page::check_limit(pull.limit) {
@@ -67,8 +75,7 @@ async fn work<S: Service>(live: Arc<Live<S>>) {
             };
             pull
         };
-        // The semaphore is never closed.
-        let Ok(room) = Arc::clone(&live.pulls.room).acquire_owned().await else {
+        let Some(room) = live.pulls.room().await else {
             return;
         };
         let (request, limit) = (pull.request, pull.limit);

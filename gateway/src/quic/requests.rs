@@ -6,6 +6,7 @@ use waybill_core::wire::{Acknowledge, Acknowledged, ClientFrame, Code, Failure};
 
 use super::connection::Live;
 use super::control::{Control, End, broken};
+use super::online;
 use super::outbox::Answer;
 use super::pulls;
 use super::service::Service;
@@ -45,6 +46,7 @@ pub(super) fn too_early<S: Service>(live: &Arc<Live<S>>, frame: ClientFrame) -> 
         ClientFrame::SendBatch(batch) => batch.request,
         ClientFrame::Acknowledge(acknowledge) => acknowledge.request,
         ClientFrame::Tail(tail) => tail.request,
+        ClientFrame::WatchPresence(watch) => watch.request,
         _ => return take(live, frame).map(drop),
     };
     let text = "only pulls are taken before the handshake is complete";
@@ -86,6 +88,10 @@ fn take<S: Service>(live: &Arc<Live<S>>, frame: ClientFrame) -> Result<Option<Ac
         ClientFrame::Acknowledge(asked) => {
             outbox.owe(1);
             return Ok(Some(asked));
+        }
+        ClientFrame::WatchPresence(asked) => {
+            outbox.owe(1);
+            online::watch(live, &asked);
         }
         ClientFrame::Bye(_) => return Err(End::Finished),
         ClientFrame::Unknown(_) => {}

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use waybill_core::id::{Epoch, Seq, Time};
-use waybill_core::wire::{Bye, Entry, Failure, Hello, Outgoing};
+use waybill_core::wire::{Bye, Code, Entry, Failure, Hello, Online, Outgoing, Tail, UserPresence};
 
 use super::ticket::Ticket;
 
@@ -52,14 +54,73 @@ pub trait Service: Send + Sync + 'static {
         seq: Seq,
     ) -> impl Future<Output = Result<Seq, Failure>> + Send;
 
+    /// What is told to live connections only: the next message for this session, whose client wants such; never, where it does not.
+    fn told(&self, session: &Self::Session) -> impl Future<Output = Online> + Send {
+        let _ = session;
+        std::future::pending()
+    }
+
+    /// Begins to watch who of these users is online.
+    ///
+    /// # Errors
+    /// When the caller may not know it, or it is not offered.
+    fn watch_presence(
+        &self,
+        session: &Self::Session,
+        users: &[String],
+    ) -> Result<Box<dyn PresenceSource>, Failure> {
+        let _ = (session, users);
+        let text = "presence is not offered";
+        Err(Failure::new(Code::NOT_OFFERED, text))
+    }
+
+    /// Told what a tail of the session comes to. It is measured; nothing follows from it.
+    fn followed(&self, session: &Self::Session, tail: &Tail, followed: Followed) {
+        let _ = (session, tail, followed);
+    }
+
     /// Returns when the connection, which has joined, should end: a token was revoked or ran out, the device came anew, the server stops.
     fn ended(&self, session: &Self::Session) -> impl Future<Output = Bye> + Send;
+}
+
+/// A watch on who is online.
+pub trait PresenceSource: Send + Sync {
+    /// All that are watched, as they are now.
+    fn all(&self) -> Vec<UserPresence>;
+
+    /// Those who have come or gone since the last call, as they are then.
+    fn changed(&self) -> Pin<Box<dyn Future<Output = Vec<UserPresence>> + Send + '_>>;
 }
 
 /// A watch on one log.
 pub trait Watch: Send {
     /// Returns when the log has grown since the last call, or since the watch began.
-    fn grown(&mut self) -> impl Future<Output = ()> + Send;
+    fn grown(&mut self) -> impl Future<Output = Grown> + Send;
+}
+
+/// How far a log has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grown {
+    /// Its end.
+    pub head: Seq,
+    /// Since when readers see it.
+    pub visible: Instant,
+}
+
+/// What a tail has come to, for whoever measures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Its log has grown.
+    Grown(Grown),
+    /// A page was written.
+    Wrote {
+        /// Up to here.
+        last: Seq,
+        /// The end of the log when it was read.
+        head: Seq,
+    },
+    /// It is over.
+    Ended,
 }
 
 /// What the answer to a hello needs.

@@ -1,5 +1,5 @@
-//! A tail: a stream of its own that brings the entries of a log from a cursor on. It holds a cursor, not a queue: it reads the
-//! next page when the peer has room for it, and at the end of the log it waits for more.
+//! A tail: a stream of its own that brings the entries of a log from a cursor on. When to read and when to wait, its machine knows; here
+//! it is done, over QUIC.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,16 @@ use waybill_core::wire::{
 use super::connection::Live;
 use super::options::{TAIL_PAGE_BYTES, TAIL_PAGE_ENTRIES, TAILS};
 use super::page;
-use super::service::{Read, Service, Slice, Watch};
+use super::service::{Followed, Read, Service, Slice, Watch};
+use crate::live::{Job, Machine, Moment, Timing, Took, Window, Wish};
+
+/// One page at a time: how much of it a peer takes is for QUIC to know.
+const WINDOW: Window = Window {
+    bytes: TAIL_PAGE_BYTES,
+    page: TAIL_PAGE_BYTES,
+    tails: 1,
+    pulls: 0,
+};
 
 /// Why a tail ends.
 enum End {
@@ -72,9 +81,11 @@ async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
     };
     let follow = async {
         write(&mut to, &opened).await?;
-        follow(live, tail, slice, watch, &mut to).await
+        follow(live, &tail, slice, watch, &mut to).await
     };
-    if let Err(End::Failure(failure)) = follow.await {
+    let end = follow.await;
+    live.service.followed(&live.session, &tail, Followed::Ended);
+    if let Err(End::Failure(failure)) = end {
         // The stream may be gone by now, and then nobody listens.
         let _ = write(&mut to, &Refused { request, failure }).await;
         let _ = to.finish();
@@ -100,28 +111,68 @@ async fn read<S: Service>(live: &Live<S>, user: &str, after: Seq) -> Result<Slic
 
 async fn follow<S: Service>(
     live: &Live<S>,
-    tail: Tail,
-    mut slice: Slice,
+    tail: &Tail,
+    slice: Slice,
     mut watch: S::Watch,
     to: &mut SendStream,
 ) -> Result<(), End> {
-    let mut after = tail.after;
+    let request = tail.request;
+    let mut machine = Machine::new(WINDOW, Timing::default(), Moment::ZERO);
+    // A stream carries one tail, and a new machine takes it.
+    let _ = machine.ask(request, tail.after, Job::Tail { head: slice.head });
+    // The first page was read to find out whether there can be a tail.
+    let mut first = Some(slice);
+    let note = |followed| live.service.followed(&live.session, tail, followed);
+    let mut at = tail.after;
     let stopped = to.stopped();
     tokio::pin!(stopped);
     loop {
-        let page = page::encode(tail.request, &slice, TAIL_PAGE_BYTES)?;
-        drop(slice);
-        if let Some(last) = page.last {
-            after = last;
-            to.write_chunk(Bytes::from(page.frame)).await?;
-        } else {
-            tokio::select! {
-                () = watch.grown() => {}
-                _ = &mut stopped => return Err(End::Stream),
+        match machine.next(Moment::ZERO) {
+            Some(Wish::Read(wished)) => {
+                let slice = match first.take() {
+                    Some(slice) => slice,
+                    None => read(live, &tail.user, wished.after).await?,
+                };
+                machine.took(request, took(request, &slice)?);
+            }
+            Some(Wish::Write {
+                page,
+                bytes,
+                last,
+                head,
+                ..
+            }) => {
+                to.write_chunk(Bytes::from(page)).await?;
+                let last = last.unwrap_or(at);
+                at = last;
+                note(Followed::Wrote { last, head });
+                // QUIC has taken it, and takes the next when the peer has room for it.
+                machine.room(bytes, Moment::ZERO);
+            }
+            // No times were set.
+            Some(Wish::Ping | Wish::Close(_)) => {}
+            None => {
+                first = None;
+                tokio::select! {
+                    grown = watch.grown() => {
+                        note(Followed::Grown(grown));
+                        machine.grown(request, grown.head);
+                    }
+                    _ = &mut stopped => return Err(End::Stream),
+                }
             }
         }
-        slice = read(live, &tail.user, after).await?;
     }
+}
+
+fn took(request: u64, slice: &Slice) -> Result<Took<Vec<u8>>, Failure> {
+    let page = page::encode(request, slice, TAIL_PAGE_BYTES)?;
+    Ok(Took {
+        bytes: page.frame.len(),
+        page: page.frame,
+        last: page.last,
+        head: slice.head,
+    })
 }
 
 async fn write<P: Payload>(to: &mut SendStream, payload: &P) -> Result<(), WriteError> {

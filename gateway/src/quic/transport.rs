@@ -25,6 +25,9 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW;
 /// Bytes written to a connection that its peer has not acknowledged: what a peer that reads nothing costs.
 const SEND_WINDOW: u64 = 512 * 1024;
 
+/// Bytes of datagrams that wait to leave a connection; older ones go first.
+const DATAGRAM_BYTES: usize = 16 * 1024;
+
 /// Handshakes that wait to be looked at.
 const MAX_INCOMING: usize = 1_024;
 
@@ -132,7 +135,8 @@ fn transport(options: &Options) -> Result<TransportConfig, BindError> {
         // Clients behind a NAT keep themselves alive; a server that did it for all would be busy with nothing else.
         .keep_alive_interval(None)
         .crypto_buffer_size(CRYPTO_BUFFER_BYTES)
-        // No datagrams in this version.
-        .datagram_receive_buffer_size(None);
+        // Datagrams go to clients alone, and what does not leave at once is soon worth nothing.
+        .datagram_receive_buffer_size(None)
+        .datagram_send_buffer_size(DATAGRAM_BYTES);
     Ok(transport)
 }

@@ -20,8 +20,8 @@ use waybill_core::id::{Hash, Position};
 use waybill_log::{Log, Options as LogOptions};
 
 use crate::config::{Config, Limits};
-use crate::http::App;
 use crate::http::listener::{Drained, Listeners};
+use crate::http::{App, examples};
 use crate::openim::v3::{Online, ws};
 use crate::ops::{Ops, State};
 use crate::quic;
@@ -63,6 +63,8 @@ pub struct Started {
     pub http: Vec<SocketAddr>,
     /// Whether HTTP is within TLS.
     pub tls: bool,
+    /// The path of the page that shows notices as they come, where it is served.
+    pub inbox: Option<&'static str>,
     /// QUIC.
     pub quic: SocketAddr,
     /// WebSocket, for OpenIM's clients.
@@ -172,6 +174,7 @@ impl Server {
             started: Started {
                 http,
                 tls: is_tls,
+                inbox: config.is_development().then_some(examples::INBOX),
                 quic: quic_address,
                 ws: ws_address,
                 quic_fingerprint,

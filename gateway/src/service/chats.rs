@@ -1,8 +1,8 @@
 //! What clients that sync conversation by conversation ask: where each of them ends, the messages at given places, and what a
 //! log tells besides messages.
 
-use waybill_core::body::Profile;
 use std::collections::BTreeMap;
+use waybill_core::body::Profile;
 
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ControlSeq, ConversationSeq, Time, UserNo};

@@ -10,7 +10,9 @@ mod cursors;
 mod directory;
 mod fanout;
 mod lists;
+mod live;
 mod messages;
+mod online;
 mod operations;
 mod pull;
 mod quic;
@@ -41,11 +43,11 @@ use waybill_core::outcome::{Outcome, StateError};
 use waybill_core::record::Surface;
 use waybill_log::{QueueHandle, Reader, Reply, WriterError};
 
-use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, TokenState};
+use crate::auth::{Authenticator, Principal, Standing, StateUnavailable, Tickets, TokenState};
 use crate::config::{Config, Limits};
 use crate::error::{Error, Kind};
 use crate::random;
-use crate::registry::Registry;
+use crate::registry::{Hub, Registry};
 use crate::telemetry::Secret;
 use crate::telemetry::metrics::{Metrics, Reason};
 
@@ -56,7 +58,9 @@ pub use chats::{Ends, MOST_CONVERSATIONS, Outline};
 pub use conversations::{Change, ConversationView, HistoryPage, HistoryView, ListView, Named};
 pub use cursors::Cursors;
 pub use lists::LongList;
+pub use live::LivePlace;
 pub use messages::MessageView;
+pub use online::{OnlineMessage, OnlinePrepared, OnlineSent};
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
 pub use rates::Allowance;
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
@@ -113,6 +117,9 @@ struct Inner {
     openim_secret: Secret,
     epochs: Epochs,
     cursors: Cursors,
+    tickets: Tickets,
+    online: Hub<OnlineMessage>,
+    known: online::Known,
     operations: operations::Operations,
     reads: Semaphore,
     rates: rates::Rates,
@@ -152,6 +159,9 @@ impl Service {
             openim_secret: parts.openim_secret,
             epochs: parts.epochs,
             cursors: Cursors::default(),
+            tickets: Tickets::default(),
+            online: Hub::default(),
+            known: online::Known::default(),
             operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
         }))

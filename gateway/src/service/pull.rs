@@ -10,7 +10,7 @@ use waybill_core::id::{ConversationSeq, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::EntryKind;
-use waybill_log::reader::Changed;
+use waybill_log::reader::{Changed, PAGE_BYTES};
 use waybill_log::{Entry, Pulled as LogPulled, Subscription};
 
 pub use waybill_log::Span;
@@ -162,8 +162,24 @@ impl Service {
         after: Seq,
         limit: usize,
     ) -> Result<Pulled, Error> {
+        self.pull_within(principal, user, after, limit, PAGE_BYTES)
+            .await
+    }
+
+    /// As [`Service::pull`], and of at most about `bytes` of what is stored; one entry is given even if it is larger.
+    ///
+    /// # Errors
+    /// As [`Service::pull`].
+    pub async fn pull_within(
+        &self,
+        principal: &Principal,
+        user: &str,
+        after: Seq,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Pulled, Error> {
         let owner = self.acting_for(principal, user)?;
-        self.pull_of(owner, after, limit).await
+        self.pull_of(owner, after, limit, bytes).await
     }
 
     /// As [`Service::pull`], but at the end of the log it returns only when the log grows, `wait` is over, or the
@@ -188,7 +204,7 @@ impl Service {
             self.wait_for(principal, &mut watch, has_grown, wait)
                 .await?;
         }
-        self.pull_of(owner, after, limit).await
+        self.pull_of(owner, after, limit, PAGE_BYTES).await
     }
 
     /// Starts to watch a log.
@@ -210,13 +226,21 @@ impl Service {
             .map_err(unreadable)
     }
 
-    async fn pull_of(&self, owner: UserNo, after: Seq, limit: usize) -> Result<Pulled, Error> {
+    async fn pull_of(
+        &self,
+        owner: UserNo,
+        after: Seq,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Pulled, Error> {
         let span = self.0.reader.span(owner).map_err(unreadable)?;
         let wanted = span.head.0.saturating_sub(after.0).min(limit as u64);
         if wanted <= READ_HERE {
-            return self.pull_now(owner, after, limit).map_err(unreadable);
+            return self
+                .page_now(owner, after, limit, bytes)
+                .map_err(unreadable);
         }
-        self.read(move |this| this.pull_now(owner, after, limit))
+        self.read(move |this| this.page_now(owner, after, limit, bytes))
             .await
     }
 
@@ -226,27 +250,39 @@ impl Service {
         after: Seq,
         limit: usize,
     ) -> Result<Pulled, StateError> {
-        Ok(match self.0.reader.pull(owner, after, limit)? {
-            LogPulled::TooOld(span) => Pulled::TooOld(span),
-            LogPulled::Ahead(span) => Pulled::Ahead(span),
-            LogPulled::Page {
-                span,
-                entries,
-                more,
-            } => {
-                let mut names = Names::default();
-                let entries = entries
-                    .into_iter()
-                    .map(|entry| self.view(owner, entry, &mut names))
-                    .collect::<Result<_, _>>()?;
-                Pulled::Page(Page {
-                    epoch: self.epoch(),
+        self.page_now(owner, after, limit, PAGE_BYTES)
+    }
+
+    fn page_now(
+        &self,
+        owner: UserNo,
+        after: Seq,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Pulled, StateError> {
+        Ok(
+            match self.0.reader.pull_within(owner, after, limit, bytes)? {
+                LogPulled::TooOld(span) => Pulled::TooOld(span),
+                LogPulled::Ahead(span) => Pulled::Ahead(span),
+                LogPulled::Page {
                     span,
                     entries,
                     more,
-                })
-            }
-        })
+                } => {
+                    let mut names = Names::default();
+                    let entries = entries
+                        .into_iter()
+                        .map(|entry| self.view(owner, entry, &mut names))
+                        .collect::<Result<_, _>>()?;
+                    Pulled::Page(Page {
+                        epoch: self.0.epoch,
+                        span,
+                        entries,
+                        more,
+                    })
+                }
+            },
+        )
     }
 
     pub(super) fn view(

@@ -1,25 +1,34 @@
 //! The service as connections of `waybill/1` see it: frames to calls, and answers to frames.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
+use parking_lot::Mutex;
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Mark;
-use waybill_core::id::Seq;
+use waybill_core::id::{ConversationSeq, Seq};
 use waybill_core::record::Surface;
 use waybill_core::wire::{
-    Bye, Code, Entry, Failure, Hello, MessageEntry, NoteEntry, Outgoing as WireOutgoing,
-    Place as WirePlace, SentMessage as WireSent, Settings,
+    Bye, Capabilities, Code, Entry, Failure, Hello, LiveConnection, MessageEntry, NoteEntry,
+    Online, Outgoing as WireOutgoing, Place as WirePlace, SentMessage as WireSent, Settings, Tail,
+    UserPresence,
 };
-use waybill_log::Subscription;
+use waybill_log::{Growth, Subscription};
 
-use super::{Outgoing, Page, Pulled, SentMessage, Service, Told, View, check, now, now_seconds};
+use super::{
+    LivePlace, MessageTold, OnlineMessage, Outgoing, Page, Pulled, SentMessage, Service, Told,
+    View, check, now,
+};
 use crate::auth::Principal;
 use crate::content;
 use crate::error::{Error, Kind};
-use crate::quic::{Opened, Read, Service as QuicService, Slice, Ticket, Watch};
-use crate::registry::{CloseReason, Full, Identity, Registration, Transport};
+use crate::live::End;
+use crate::quic::{
+    Followed, Grown, Opened, PresenceSource, Read, Service as QuicService, Slice, Ticket, Watch,
+};
+use crate::registry::{Full, Identity, Listener, PresenceWatch, Transport};
+use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
 /// What the server knows of a connection.
@@ -29,7 +38,11 @@ pub struct Session {
     device: String,
     peer: SocketAddr,
     /// Its place among the live connections, once it has joined.
-    live: OnceLock<Registration>,
+    live: OnceLock<LivePlace>,
+    /// Whether the client takes what is told to live connections only, and once it has joined, the place where it is told.
+    hears: bool,
+    listener: OnceLock<Listener<OnlineMessage>>,
+    meter: Mutex<Meter>,
 }
 
 impl QuicService for Service {
@@ -53,6 +66,9 @@ impl QuicService for Service {
                 device: hello.device.id,
                 peer,
                 live: OnceLock::new(),
+                hears: hello.capabilities.contains(Capabilities::ONLINE),
+                listener: OnceLock::new(),
+                meter: Mutex::new(self.metrics().live.meter(Transport::Quic)),
             },
             epoch: self.epoch(),
             floor: span.floor,
@@ -62,29 +78,21 @@ impl QuicService for Service {
     }
 
     fn join(&self, session: &Session) -> Result<(), Failure> {
-        let principal = &session.principal;
-        let identity = Identity {
-            user: principal.user.clone(),
-            device: session.device.clone(),
-            platform: principal.platform,
-            transport: Transport::Quic,
-            token: principal.token,
-            business: principal.is_business(),
-        };
         let live = self
-            .registry()
-            .open(identity)
-            .map_err(|full| failure(full.into()))?;
-        // A revocation between hello and join found no connection to end.
-        self.still_stands(principal).map_err(failure)?;
+            .go_live(&session.principal, &session.device, Transport::Quic)
+            .map_err(failure)?;
         // A connection joins once.
         let _ = session.live.set(live);
+        if session.hears {
+            let _ = session.listener.set(self.listen(&session.principal));
+        }
         Ok(())
     }
 
     async fn pull(&self, session: &Session, read: &Read) -> Result<Slice, Failure> {
         let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
-        let pulled = Service::pull(self, &session.principal, &read.user, read.after, limit);
+        let bytes = read.bytes;
+        let pulled = self.pull_within(&session.principal, &read.user, read.after, limit, bytes);
         match pulled.await.map_err(failure)? {
             Pulled::Page(page) => {
                 let label = TransportLabel { transport: "quic" };
@@ -123,50 +131,74 @@ impl QuicService for Service {
         if session.device.is_empty() {
             return Err(Failure::new(Code::NO_DEVICE, "the hello named no device"));
         }
-        Service::acknowledge(
+        let acknowledged = Service::acknowledge(
             self,
             &session.principal,
             Surface::NativeQuic,
             "",
             &session.device,
             seq,
-        )
-        .await
-        .map_err(failure)
+        );
+        let seq = acknowledged.await.map_err(failure)?;
+        session.meter.lock().acknowledged(seq);
+        Ok(seq)
+    }
+
+    async fn told(&self, session: &Session) -> Online {
+        match session.listener.get() {
+            Some(listener) => online(&*listener.next().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn watch_presence(
+        &self,
+        session: &Session,
+        users: &[String],
+    ) -> Result<Box<dyn PresenceSource>, Failure> {
+        let watch = Service::watch_presence(self, &session.principal, users).map_err(failure)?;
+        Ok(Box::new(Watching {
+            service: self.clone(),
+            watch,
+        }))
+    }
+
+    fn followed(&self, session: &Session, tail: &Tail, followed: Followed) {
+        let own = tail.user.is_empty() || tail.user == session.principal.user;
+        let mut meter = session.meter.lock();
+        match followed {
+            Followed::Grown(grown) => {
+                meter.grown(tail.request, grown.head, grown.visible, own);
+            }
+            Followed::Wrote { last, head } => meter.wrote(tail.request, last, head),
+            Followed::Ended => meter.forget(tail.request),
+        }
     }
 
     async fn ended(&self, session: &Session) -> Bye {
-        let skew = self.limits().clock_skew_seconds;
-        let expires = session.principal.expires.saturating_add(skew);
-        let left = Duration::from_secs(expires.saturating_sub(now_seconds()));
+        let left = self.left(&session.principal);
         let closed = async {
             match session.live.get() {
                 Some(live) => live.closed().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            reason = closed => match reason {
-                CloseReason::Revoked => Bye::new(Code::TOKEN_REVOKED, "the token was revoked"),
-                CloseReason::Superseded => {
-                    Bye::new(Code::SUPERSEDED, "the same device has connected anew")
-                }
-                CloseReason::Stopping => {
-                    let mut bye = Bye::new(Code::STOPPING, "the server is stopping");
-                    bye.retry_after_ms = Kind::Stopping.row().retry_after * 1_000;
-                    bye
-                }
-            },
-            () = tokio::time::sleep(left) => {
-                Bye::new(Code::TOKEN_EXPIRED, "the token has expired")
-            }
-        }
+        let end = tokio::select! {
+            reason = closed => reason.into(),
+            () = tokio::time::sleep(left) => End::Expired,
+        };
+        self.farewell(Transport::Quic, end)
     }
 }
 
 impl Watch for Subscription {
-    async fn grown(&mut self) {
-        Subscription::grown(self).await;
+    async fn grown(&mut self) -> Grown {
+        loop {
+            Subscription::grown(self).await;
+            if let Some(Growth { head, visible }) = self.told() {
+                return Grown { head, visible };
+            }
+        }
     }
 }
 
@@ -242,6 +274,61 @@ fn slice(page: Page) -> Slice {
     }
 }
 
+/// A watch on who is online, as connections of `waybill/1` see it.
+struct Watching {
+    service: Service,
+    watch: PresenceWatch,
+}
+
+impl Watching {
+    fn of<'a>(&self, users: impl Iterator<Item = &'a str>) -> Vec<UserPresence> {
+        let connection = |live: &Arc<Identity>| LiveConnection {
+            device: live.device.clone(),
+            platform: live.platform,
+            transport: live.transport.name().to_owned(),
+        };
+        let user = |user: &str| UserPresence {
+            user: user.to_owned(),
+            connections: self
+                .service
+                .registry()
+                .of_user(user)
+                .iter()
+                .take(SHOWN_CONNECTIONS)
+                .map(connection)
+                .collect(),
+        };
+        users.map(user).collect()
+    }
+}
+
+/// Most connections of one user that are shown: a business account may have any number.
+const SHOWN_CONNECTIONS: usize = 16;
+
+impl PresenceSource for Watching {
+    fn all(&self) -> Vec<UserPresence> {
+        self.of(self.watch.users())
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = Vec<UserPresence>> + Send + '_>> {
+        Box::pin(async {
+            let changed = self.watch.next().await;
+            self.of(changed.iter().map(AsRef::as_ref))
+        })
+    }
+}
+
+fn online(message: &OnlineMessage) -> Online {
+    let place = WirePlace {
+        kind: message.place.kind,
+        peer: message.place.peer.clone(),
+    };
+    Online {
+        time: message.time,
+        message: message_entry(place, ConversationSeq(0), message.told.clone()),
+    }
+}
+
 fn entry(view: View) -> Entry {
     let place = WirePlace {
         kind: view.place.kind,
@@ -268,9 +355,18 @@ fn entry(view: View) -> Entry {
             return Entry::note(view.seq, view.kind, view.time, &note);
         }
     };
+    let entry = message_entry(place, conversation_seq, told);
+    Entry::message(view.seq, view.time, &entry)
+}
+
+fn message_entry(
+    place: WirePlace,
+    conversation_seq: ConversationSeq,
+    told: MessageTold,
+) -> MessageEntry {
     let erased = told.message.is_none();
     let message = told.message.unwrap_or_default();
-    let entry = MessageEntry {
+    MessageEntry {
         place,
         conversation_seq,
         sender: told.sender,
@@ -286,8 +382,7 @@ fn entry(view: View) -> Entry {
         offline_push: message.offline_push,
         erased,
         content: message.content.into_bytes(),
-    };
-    Entry::message(view.seq, view.time, &entry)
+    }
 }
 
 /// The bytes behind the 32 digits of an id that this server has made.

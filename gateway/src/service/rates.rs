@@ -174,7 +174,11 @@ mod tests {
         KeyedHash([number; 16])
     }
 
-    fn taken<C: Clock + Clone>(rates: &Rates<C>, by: &Principal, to: impl Fn(u8) -> KeyedHash) -> usize {
+    fn taken<C: Clock + Clone>(
+        rates: &Rates<C>,
+        by: &Principal,
+        to: impl Fn(u8) -> KeyedHash,
+    ) -> usize {
         let refused = |error: Error| assert_eq!(error.kind, Kind::RateLimited);
         let results = (0..250).map(|n| rates.take(by, to(n)).map_err(refused));
         results.filter(Result::is_ok).count()

@@ -174,7 +174,7 @@ impl Service {
     }
 
     /// The sender and the key of what this caller may send; the key is empty for none.
-    fn checked<'a>(
+    pub(super) fn checked<'a>(
         &self,
         principal: &'a Principal,
         outgoing: &Outgoing<'a>,
@@ -357,7 +357,7 @@ impl Service {
     }
 
     /// What the ledger keeps of what was said.
-    fn said(&self, outgoing: &Outgoing<'_>, client_msg_id: &str, key: &str) -> Message {
+    pub(super) fn said(&self, outgoing: &Outgoing<'_>, client_msg_id: &str, key: &str) -> Message {
         Message {
             client_msg_id: client_msg_id.to_owned(),
             key: if key == client_msg_id {
@@ -392,7 +392,12 @@ impl Service {
     }
 
     /// The key under which a retry is found: the same key in another conversation is another message.
-    fn dedup_key(&self, sender: &str, key: &str, outgoing: &Outgoing<'_>) -> Option<KeyedHash> {
+    pub(super) fn dedup_key(
+        &self,
+        sender: &str,
+        key: &str,
+        outgoing: &Outgoing<'_>,
+    ) -> Option<KeyedHash> {
         let conversation = [
             &[kind_byte(outgoing.kind)][..],
             outgoing.receiver.as_bytes(),
@@ -402,7 +407,7 @@ impl Service {
 
     /// What tells a retry from another request with the same key: all that the message says. The trace id and the
     /// caller's clock may differ, and so may the surface.
-    fn digest(&self, sender: &str, outgoing: &Outgoing<'_>) -> Digest {
+    pub(super) fn digest(&self, sender: &str, outgoing: &Outgoing<'_>) -> Digest {
         let push = outgoing.offline_push.as_ref();
         let text =
             |field: fn(&OfflinePush) -> &String| push.map_or("", |push| field(push)).as_bytes();

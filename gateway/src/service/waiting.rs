@@ -9,7 +9,7 @@ use waybill_log::Subscription;
 use super::{Service, unreadable};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
-use crate::registry::{CloseReason, Identity, Transport};
+use crate::registry::{CloseReason, Transport};
 
 impl Service {
     /// Returns when what is watched has grown, `wait` is over, or the connection should end. Meanwhile the caller counts as a live
@@ -25,16 +25,7 @@ impl Service {
         wait: Duration,
     ) -> Result<(), Error> {
         let until = Instant::now() + wait;
-        let live = self.registry().open(Identity {
-            user: principal.user.clone(),
-            device: String::new(),
-            platform: principal.platform,
-            transport: Transport::LongPoll,
-            token: principal.token,
-            business: principal.is_business(),
-        })?;
-        // A revocation between the authentication and now found no connection to end.
-        self.still_stands(principal)?;
+        let live = self.go_live(principal, "", Transport::LongPoll)?;
         loop {
             tokio::select! {
                 () = watch.grown() => {

@@ -12,8 +12,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use waybill_core::record::Surface;
 
+use super::live::LiveMetrics;
+
 /// Bounds of latency buckets, in seconds: half a millisecond to ten seconds.
-const LATENCY: [f64; 14] = [
+pub(super) const LATENCY: [f64; 14] = [
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
@@ -94,6 +96,14 @@ routes! {
     Pull: "/v1/users/{user}/log";
     /// Native: reached.
     Cursor: "/v1/users/{user}/devices/{device}/cursor";
+    /// Native: the WebSocket.
+    Socket: "/v1/socket";
+    /// Native: a ticket.
+    Ticket: "/v1/tickets";
+    /// Native: who is online.
+    Presence: "/v1/users/{user}/presence";
+    /// The example pages.
+    Example: "/examples";
     /// Native: issue a token.
     IssueToken: "POST /v1/tokens";
     /// Native: revoke tokens.
@@ -125,7 +135,7 @@ pub struct Reason {
 /// A label for the way in.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct TransportLabel {
-    /// `http`, `long_poll` or `quic`.
+    /// `http`, or one of [`Transport`](crate::registry::Transport).
     pub transport: &'static str,
 }
 
@@ -175,6 +185,8 @@ pub struct Metrics {
     pub auth_failures: Family<Reason, Counter>,
     /// Entries handed out, by transport.
     pub entries_pulled: Family<TransportLabel, Counter>,
+    /// What is measured of live connections.
+    pub live: LiveMetrics,
 }
 
 /// The metrics of one route, found once: nothing is looked up while a request runs.
@@ -191,14 +203,17 @@ impl Metrics {
         registry.register("build", "The program.", Info::new([("version", version)]));
         let routes = routes(&mut registry);
         let sends = sends(&mut registry);
+        let connections = Family::default();
+        let live = LiveMetrics::new(&mut registry, &connections);
         let metrics = Self {
             registry,
             routes,
             sends,
-            connections: Family::default(),
+            connections,
             connections_refused: Family::default(),
             auth_failures: Family::default(),
             entries_pulled: Family::default(),
+            live,
         };
         metrics.registered()
     }

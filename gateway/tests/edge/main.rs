@@ -4,11 +4,16 @@
 
 mod contents;
 mod conversations;
+mod events;
+mod follow;
 mod lists;
 mod live;
+mod live_table;
 mod offered;
+mod online;
 mod ops;
 mod rates;
+mod socket;
 mod status;
 mod strict;
 mod support;

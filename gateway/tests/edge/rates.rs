@@ -44,7 +44,9 @@ async fn an_ordinary_user_is_told_to_wait_and_loses_nothing() {
     );
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.header("ratelimit"), "\"send\";r=0;t=1");
-    let log = server.v1("GET", "/v1/users/friend5/log", &server.admin, "").await;
+    let log = server
+        .v1("GET", "/v1/users/friend5/log", &server.admin, "")
+        .await;
     assert_eq!(log.problem(), "unknown-user", "nothing was done");
     // Another user has a rate of their own.
     let other = server.token_of("u2").await;

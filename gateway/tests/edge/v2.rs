@@ -169,7 +169,6 @@ async fn refusals_have_the_status_code_and_text_of_the_original() {
         (admin, request(json!({ "sendID": "s".repeat(65) })), 400, 403, "sendID is longer than 64 bytes".into()),
         (admin, request(json!({ "clientMsgID": "c".repeat(65) })), 400, 403, "clientMsgID is longer than 64 bytes".into()),
         (admin, request(json!({ "operationID": "o".repeat(129) })), 400, 400, "operationID is longer than 128 bytes".into()),
-        (admin, request(json!({ "isOnlineOnly": true })), 200, 801, "isOnlineOnly is not offered yet: nothing was sent".into()),
     ];
     for (token, body, status, code, text) in table {
         let answer = server.v2(SEND, token, &body).await;

@@ -163,7 +163,6 @@ async fn sends_and_refusals() {
         ("recvID", json!(""), 1001),
         ("content", json!("text"), 1001),
         ("content", json!({}), 1001),
-        ("isOnlineOnly", json!(true), 1002),
     ] {
         assert_eq!(
             code(&server, "/msg/send_msg", &server.admin, with(name, value)).await,

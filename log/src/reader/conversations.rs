@@ -277,7 +277,7 @@ impl Reader {
     }
 
     /// Waits for the change to the views that is under way, if one is.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         let seen = self.shared.changes.load(Ordering::SeqCst);
         while seen % 2 == 1 && self.shared.changes.load(Ordering::SeqCst) == seen {
             std::thread::yield_now();

@@ -382,6 +382,9 @@ class Fold:
         self.put("accounts", fact["account"], {**row, "tracked": fact["on"]})
         self.put("settings", 7, {"Tracked": count})
 
+    def on_OnlineTold(self, _position, _fact, _body, _data):
+        """It is for auditors alone."""
+
     def on_ConversationRead(self, position, fact, _body, data):
         user, conversation = fact["user"], fact["conversation"]
         before = self.get("memberships", user, conversation) or NO_MEMBERSHIP

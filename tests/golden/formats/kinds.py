@@ -138,6 +138,7 @@ FACT = Choice(
     ),
     ("AccountTracked", Struct(account=U64, on=BOOL)),
     ("Restored", Struct(epoch=EPOCH, **{"from": EPOCH}, gap=U64)),
+    ("OnlineTold", Struct(sender=U64, audience=U32, commitment=HASH)),
 )
 RECORD = Struct(
     version=U8,
@@ -455,6 +456,7 @@ ASK = Choice(
     ("Mark", Struct(user=U64, message=U64, mark=MARK)),
     ("Track", Struct(account=REFERENCE, on=BOOL)),
     ("Restore", Struct(epoch=EPOCH, last=U64, gap=U64)),
+    ("NoteOnline", Struct(sender=REFERENCE, audience=U32, commitment=HASH)),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 

@@ -149,13 +149,6 @@ fn contents_ids_and_receivers_are_refused() {
         json!("g"),
     );
     each(&mut target, 200, 802, [(group, String::new())]);
-    let online = with(v2_body(), "/isOnlineOnly", json!(true));
-    each(
-        &mut target,
-        200,
-        801,
-        [(online, "nothing was sent".to_owned())],
-    );
     target.is_undisturbed();
 }
 

@@ -127,8 +127,8 @@ pub fn apply<S: State>(
             erase(state, position, *whose)?;
             applied.erased = Some(*whose);
         }
-        // Its row is joined.
-        Fact::UserUpdated { .. } => {}
+        // The row of the first is joined; the other is for auditors alone.
+        Fact::UserUpdated { .. } | Fact::OnlineTold { .. } => {}
         Fact::UserUnregistered { user, turns } | Fact::UserRegisteredAgain { user, turns } => {
             directory::turn(state, position, *user, turns)?;
         }

@@ -124,6 +124,11 @@ pub fn decide<'a, S: Scan>(
         } => status::mark(state, *user, *message, *mark),
         Ask::Track { account, on } => status::track(state, account, *on),
         Ask::Restore { epoch, last, gap } => restore::restore(state, tail, *epoch, *last, *gap),
+        Ask::NoteOnline {
+            sender,
+            audience,
+            commitment,
+        } => status::told_online(state, sender, *audience, *commitment),
     }
 }
 

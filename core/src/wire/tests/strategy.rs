@@ -189,13 +189,30 @@ pub fn client_frame() -> impl Strategy<Value = (ClientFrame, Vec<u8>)> {
             };
             (ClientFrame::Tail(it.clone()), bytes(&it))
         }),
-        (15_u8.., vec(any::<u8>(), 0..40)).prop_map(|(kind, payload)| {
+        (any::<u64>(), vec(text(), 0..6)).prop_map(|(request, users)| {
+            let it = WatchPresence { request, users };
+            let mut out = Vec::new();
+            it.write(&mut out).unwrap();
+            (ClientFrame::WatchPresence(it), out)
+        }),
+        (18_u8.., vec(any::<u8>(), 0..40)).prop_map(|(kind, payload)| {
             let mut out = (payload.len() as u32 + 1).to_le_bytes().to_vec();
             out.push(kind);
             out.extend_from_slice(&payload);
             (ClientFrame::Unknown(kind), out)
         }),
     ]
+}
+
+fn user_presence() -> impl Strategy<Value = UserPresence> {
+    let connection =
+        (text(), any::<u8>(), text()).prop_map(|(device, platform, transport)| LiveConnection {
+            device,
+            platform,
+            transport,
+        });
+    (text(), vec(connection, 0..3))
+        .prop_map(|(user, connections)| UserPresence { user, connections })
 }
 
 /// A frame of a server, decoded and as bytes.
@@ -266,6 +283,19 @@ pub fn server_frame() -> impl Strategy<Value = (ServerFrame, Vec<u8>)> {
                 reason,
             };
             (ServerFrame::Bye(it.clone()), bytes(&it))
+        }),
+        (any::<u64>(), message_entry()).prop_map(|(time, message)| {
+            let it = Online {
+                time: Time(time),
+                message,
+            };
+            (ServerFrame::Online(it.clone()), bytes(&it))
+        }),
+        (any::<u64>(), vec(user_presence(), 0..6)).prop_map(|(request, users)| {
+            let it = Presence { request, users };
+            let mut out = Vec::new();
+            it.write(&mut out).unwrap();
+            (ServerFrame::Presence(it), out)
         }),
     ]
 }

@@ -34,7 +34,7 @@ impl Handler for Echo {
             .await
             .map(http_body_util::Collected::to_bytes);
         let length = body.map_or(0, |body| body.len());
-        Response::new(Full::new(Bytes::from(format!("{version} {length}"))))
+        Response::new(Body::whole(format!("{version} {length}")))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The JSON of the native surface. Contents are put in as they were written, byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,9 +9,10 @@ use waybill_core::body::{Change, Message, OfflinePush, StatusLine};
 use waybill_core::fact::{Mark, Options};
 use waybill_core::id::Time;
 
+use crate::registry::Identity;
 use crate::service::{
-    ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note, Page,
-    Place, SentMessage, StandingView, Told, View, gone,
+    self, ConversationView, HistoryPage, HistoryView, ListView, MessageTold, MessageView, Note,
+    OnlineMessage, Page, Place, SentMessage, StandingView, Told, View, gone,
 };
 
 /// `{serverMsgID, clientMsgID, time, receivers}`
@@ -23,6 +25,56 @@ pub struct Sent<'a> {
     client_msg_id: &'a str,
     time: u64,
     receivers: [Receiver<'a>; 1],
+}
+
+/// What became of a message for those online only.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineSent<'a> {
+    #[serde(rename = "serverMsgID")]
+    server_msg_id: &'a str,
+    #[serde(rename = "clientMsgID")]
+    client_msg_id: &'a str,
+    time: u64,
+    receivers: [Receiver<'a>; 1],
+    connections: usize,
+    repeated: bool,
+}
+
+impl<'a> From<&'a service::OnlineSent> for OnlineSent<'a> {
+    fn from(sent: &'a service::OnlineSent) -> Self {
+        Self {
+            server_msg_id: &sent.server_msg_id,
+            client_msg_id: &sent.client_msg_id,
+            time: sent.time.0,
+            receivers: [Receiver {
+                user: &sent.receiver,
+                seq: None,
+                new: None,
+            }],
+            connections: sent.connections,
+            repeated: sent.repeated,
+        }
+    }
+}
+
+/// A message for those online only, as its receiver gets it.
+#[derive(Serialize)]
+pub struct OnlineBody<'a> {
+    time: u64,
+    conversation: ConversationBody<'a>,
+    #[serde(flatten)]
+    told: MessageToldBody<'a>,
+}
+
+impl<'a> From<&'a OnlineMessage> for OnlineBody<'a> {
+    fn from(message: &'a OnlineMessage) -> Self {
+        Self {
+            time: message.time.0,
+            conversation: (&message.place).into(),
+            told: (&message.told).into(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -46,7 +98,7 @@ pub struct PageBody<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EntryBody<'a> {
+pub struct EntryBody<'a> {
     seq: u64,
     time: u64,
     kind: u8,
@@ -299,6 +351,38 @@ struct PushBody<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+/// Who of a user is online.
+#[derive(Serialize)]
+pub struct PresenceBody<'a> {
+    user: &'a str,
+    online: bool,
+    connections: Vec<ConnectionBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ConnectionBody<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    device: &'a str,
+    platform: u8,
+    transport: &'static str,
+}
+
+impl<'a> PresenceBody<'a> {
+    /// A user's live connections.
+    pub fn new(user: &'a str, live: &'a [Arc<Identity>]) -> Self {
+        let connection = |live: &'a Arc<Identity>| ConnectionBody {
+            device: &live.device,
+            platform: live.platform,
+            transport: live.transport.name(),
+        };
+        Self {
+            user,
+            online: !live.is_empty(),
+            connections: live.iter().map(connection).collect(),
+        }
+    }
 }
 
 /// A kind of conversation, by name; one that this program does not know has its number.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use waybill_core::limits::MAX_FILLED;
 use waybill_core::record::Surface;
 
-use super::messages::{SendBody, answer, outgoing};
+use super::messages::{SendBody, answer, is_kept, outgoing};
 use super::tasks::Taken;
 use super::{Refusal, Result, json, principal, segment};
 use crate::auth::Principal;
@@ -102,7 +102,8 @@ where
             let detail = "the lines that follow say to whom";
             return Err(Error::at(Kind::InvalidField, "/to", detail));
         }
-        let outgoing = outgoing(service, &call, &body, "")?;
+        is_kept(&body)?;
+        let outgoing = outgoing(service, call.idempotency_key()?, call.peer, &body, "")?;
         let surface = Surface::NativeHttp;
         let mut ids = Ids::new(lines);
         let mut users = ids.next().await?;

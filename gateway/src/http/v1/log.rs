@@ -9,7 +9,7 @@ use waybill_log::Span;
 
 use super::messages::answer;
 use super::strict::Whole;
-use super::{Refusal, Result, encode, json, principal, segment};
+use super::{Refusal, Result, encode, events, json, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -17,13 +17,16 @@ use crate::service::{Pulled, Service};
 use crate::telemetry::metrics::TransportLabel;
 
 /// Most entries that a caller may ask for.
-const MAX_PAGE_ENTRIES: u64 = waybill_log::reader::PAGE_ENTRIES as u64;
+pub(crate) const MAX_PAGE_ENTRIES: u64 = waybill_log::reader::PAGE_ENTRIES as u64;
 
 /// Longest wait that a caller may ask for, in seconds; the configured one may be shorter.
 pub(super) const MAX_WAIT_SECONDS: u64 = 60;
 
-/// `GET /v1/users/{user}/log?after=&limit=&wait=&epoch=`
+/// `GET /v1/users/{user}/log?after=&limit=&wait=&epoch=`, or the log as a stream of events.
 pub(super) async fn pull(service: &Service, call: &Call<'_>, user: &str) -> Result {
+    if events::are_wanted(call) {
+        return events::begin(service, call, user);
+    }
     let principal = principal(service, call)?;
     let user = segment(user)?;
     let query = Query::read(call.query, &["after", "limit", "wait", "epoch"])?;
@@ -56,18 +59,17 @@ pub(super) async fn pull(service: &Service, call: &Call<'_>, user: &str) -> Resu
                 .inc_by(count);
             answer(&encode::PageBody::from(&page))
         }
-        Pulled::TooOld(span) => {
-            let text = format!(
-                "entries up to {} are no longer there",
-                span.floor.0.saturating_sub(1)
-            );
-            Err(lost(Error::at(Kind::TooOld, "after", text), span))
-        }
-        Pulled::Ahead(span) => {
-            let text = format!("the log ends at {}: yours is of another history", span.head);
-            Err(lost(Error::at(Kind::Ahead, "after", text), span))
-        }
+        Pulled::TooOld(span) => Err(too_old(span)),
+        Pulled::Ahead(span) => Err(ahead(span)),
     }
+}
+
+pub(super) fn too_old(span: Span) -> Refusal {
+    lost(Error::too_old(span.floor), span)
+}
+
+pub(super) fn ahead(span: Span) -> Refusal {
+    lost(Error::ahead(span.head), span)
 }
 
 pub(super) fn lost(error: Error, span: Span) -> Refusal {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,11 +19,11 @@ use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::respond;
-use crate::service::{AskedTerms, Outgoing, SentMessage, Service, WantedChange};
+use crate::service::{AskedTerms, OnlineSent, Outgoing, SentMessage, Service, WantedChange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SendBody<'a> {
+pub(crate) struct SendBody<'a> {
     #[serde(borrow, default)]
     sender: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -48,11 +49,13 @@ pub(super) struct SendBody<'a> {
     collapse_key: Cow<'a, str>,
     expire_at: Option<Whole<u64>>,
     not_before: Option<Whole<u64>>,
+    #[serde(default)]
+    pub(crate) online_only: bool,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ToBody<'a> {
+pub(crate) struct ToBody<'a> {
     #[serde(borrow)]
     pub(super) user: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -96,6 +99,15 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
+    if body.online_only {
+        return match send_online(service, call, &principal, &body).await {
+            Ok(sent) => answer(&encode::OnlineSent::from(&sent)),
+            Err(error) => Err(Refusal {
+                operation_id,
+                ..Refusal::from(error)
+            }),
+        };
+    }
     match send_body(service, call, &principal, &body).await {
         Ok(sent) => {
             let mut response = answer(&encode::Sent::from(&sent))?;
@@ -118,6 +130,30 @@ async fn send_body(
     principal: &Principal,
     body: &SendBody<'_>,
 ) -> std::result::Result<SentMessage, Error> {
+    let receiver = receiver(body)?;
+    let key = call.idempotency_key()?;
+    let outgoing = outgoing(service, key, call.peer, body, receiver)?;
+    service
+        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
+        .await
+}
+
+async fn send_online(
+    service: &Service,
+    call: &Call<'_>,
+    principal: &Principal,
+    body: &SendBody<'_>,
+) -> std::result::Result<OnlineSent, Error> {
+    let receiver = receiver(body)?;
+    let key = call.idempotency_key()?;
+    let outgoing = outgoing(service, key, call.peer, body, receiver)?;
+    service
+        .send_online(principal, Surface::NativeHttp, outgoing)
+        .await
+}
+
+/// The one user that a message goes to, and at once.
+pub(crate) fn receiver<'a>(body: &'a SendBody<'_>) -> std::result::Result<&'a str, Error> {
     let to = &body.to.0;
     let others = to.users.is_some() || to.audience.is_some() || to.everybody.is_some();
     let Some(receiver) = to.user.as_deref().filter(|_| !others) else {
@@ -128,16 +164,23 @@ async fn send_body(
         let detail = "a message that waits is a task: POST /v1/tasks";
         return Err(Error::at(Kind::InvalidField, "/notBefore", detail));
     }
-    let outgoing = outgoing(service, call, body, receiver)?;
-    service
-        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
-        .await
+    Ok(receiver)
+}
+
+/// Refuses what is for those online only, where messages are kept.
+pub(super) fn is_kept(body: &SendBody<'_>) -> std::result::Result<(), Error> {
+    if body.online_only {
+        let detail = "a message for those online only goes to one user: POST /v1/messages";
+        return Err(Error::at(Kind::InvalidField, "/onlineOnly", detail));
+    }
+    Ok(())
 }
 
 /// What a body asks to be sent, to this receiver.
-pub(super) fn outgoing<'a>(
+pub(crate) fn outgoing<'a>(
     service: &Service,
-    call: &'a Call<'_>,
+    key: &'a str,
+    peer: SocketAddr,
     body: &'a SendBody<'_>,
     receiver: &'a str,
 ) -> std::result::Result<Outgoing<'a>, Error> {
@@ -152,7 +195,7 @@ pub(super) fn outgoing<'a>(
         checked,
         content,
         client_msg_id: &body.client_msg_id,
-        key: call.idempotency_key()?,
+        key,
         operation_id: &body.operation_id,
         sender_nickname: &body.sender_nickname,
         sender_face_url: &body.sender_face_url,
@@ -166,7 +209,7 @@ pub(super) fn outgoing<'a>(
             ios_badge_count: push.ios_badge_count,
         }),
         created: time(body.create_time),
-        address: call.peer.ip().to_string(),
+        address: peer.ip().to_string(),
         terms: AskedTerms {
             collapse_key: &body.collapse_key,
             expires: time(body.expire_at),

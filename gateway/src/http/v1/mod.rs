@@ -2,12 +2,13 @@
 //! refused, so that a typing error does not go unnoticed.
 
 mod conversations;
-mod encode;
+pub(crate) mod encode;
+mod events;
 mod lists;
-mod log;
-mod messages;
+pub(crate) mod log;
+pub(crate) mod messages;
 mod status;
-mod strict;
+pub(crate) mod strict;
 mod tasks;
 mod tokens;
 mod users;
@@ -16,24 +17,26 @@ use std::sync::Arc;
 
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
-use hyper::{Method, Response};
+use hyper::{HeaderMap, Method, Response};
 use waybill_core::fact::Mark;
 
 use super::address::{self, Query};
 use super::call::{Answered, Call};
 use super::lines::Lines;
+use super::origin;
 use super::respond::{self, Body};
 use crate::auth::Principal;
-use crate::error::{Error, Kind, ProblemOptions};
+use crate::config::Config;
+use crate::error::{Error, Kind, ProblemOptions, problem};
 use crate::openim::go::scan;
 use crate::service::{Allowance, Service};
 use crate::telemetry::metrics::Route;
 
 /// What a handler gives: a response, or an error that becomes a problem.
-type Result<T = Response<Body>> = std::result::Result<T, Refusal>;
+pub(crate) type Result<T = Response<Body>> = std::result::Result<T, Refusal>;
 
 /// An error on its way to a problem, with what a client of a log needs to go on.
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     error: Error,
     operation_id: String,
     span: Option<waybill_log::Span>,
@@ -58,6 +61,19 @@ pub(super) fn refuse(error: &Error) -> Answered {
         route: Route::Other,
         operation_id: String::new(),
         kind: Some(error.kind),
+    }
+}
+
+/// Answers a browser that asks whether a page may ask.
+pub(super) fn preflight(config: &Config, headers: &HeaderMap) -> Answered {
+    match origin::check(config, headers) {
+        Ok(()) => Answered {
+            response: origin::preflight(),
+            route: Route::Other,
+            operation_id: String::new(),
+            kind: None,
+        },
+        Err(error) => refuse(&error),
     }
 }
 
@@ -104,21 +120,33 @@ fn answered(service: &Service, route: Route, result: Result) -> Answered {
     }
 }
 
+/// A refusal as a problem, in one line.
+fn problem_of(service: &Service, refusal: &Refusal) -> String {
+    let epoch = refusal.span.map(|_| service.epoch().to_string());
+    let problem = problem(&refusal.error, &refusal.options(epoch.as_deref()));
+    String::from_utf8(problem).unwrap_or_default()
+}
+
+impl Refusal {
+    fn options<'a>(&'a self, epoch: Option<&'a str>) -> ProblemOptions<'a> {
+        ProblemOptions {
+            operation_id: Some(self.operation_id.as_str()).filter(|id| !id.is_empty()),
+            floor: self.span.map(|span| span.floor.0),
+            head: self.span.map(|span| span.head.0),
+            epoch,
+        }
+    }
+}
+
 fn refused(service: &Service, route: Route, refusal: Refusal) -> Answered {
+    let epoch = refusal.span.map(|_| service.epoch().to_string());
+    let mut response = respond::error(&refusal.error, &refusal.options(epoch.as_deref()));
     let Refusal {
         error,
         operation_id,
-        span,
         allowance,
+        ..
     } = refusal;
-    let epoch = span.map(|_| service.epoch().to_string());
-    let options = ProblemOptions {
-        operation_id: Some(operation_id.as_str()).filter(|id| !id.is_empty()),
-        floor: span.map(|span| span.floor.0),
-        head: span.map(|span| span.head.0),
-        epoch: epoch.as_deref(),
-    };
-    let mut response = respond::error(&error, &options);
     if let Some(allowance) = allowance {
         respond::rate_limit(&mut response, &allowance);
     }
@@ -215,12 +243,20 @@ async fn dispatch(service: &Service, call: &Call<'_>) -> (Route, Result) {
             Method::GET => (Route::Pull, log::pull(service, call, user).await),
             _ => method(Route::Pull, "GET"),
         },
+        ["users", user, "presence"] => match *call.method {
+            Method::GET => (Route::Presence, users::presence(service, call, user)),
+            _ => method(Route::Presence, "GET"),
+        },
         ["users", user, "devices", device, "cursor"] => match *call.method {
             Method::PUT => (
                 Route::Cursor,
                 log::cursor(service, call, user, device).await,
             ),
             _ => method(Route::Cursor, "PUT"),
+        },
+        ["tickets"] => match *call.method {
+            Method::POST => (Route::Ticket, tokens::ticket(service, call)),
+            _ => method(Route::Ticket, "POST"),
         },
         ["tokens"] => match *call.method {
             Method::POST => (Route::IssueToken, tokens::issue(service, call).await),

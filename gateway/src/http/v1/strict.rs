@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor
 
 /// A part of a body that is a JSON object. A list of values would else be taken for the fields in their order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Object<T>(pub T);
+pub(crate) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -35,7 +35,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 /// Flags by name, none of them twice: which of two counts, readers do not agree on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flags(pub BTreeMap<String, bool>);
+pub(crate) struct Flags(pub BTreeMap<String, bool>);
 
 impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -70,7 +70,7 @@ const EXACT: f64 = 9_007_199_254_740_991.0;
 /// A whole number. JSON has one kind of number, so `5.0` and `5e0` are 5, as JSON Schema has it too; writers without whole
 /// numbers of their own write that.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Whole<T>(pub T);
+pub(crate) struct Whole<T>(pub T);
 
 impl<'de, T: TryFrom<i128>> Deserialize<'de> for Whole<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use waybill_core::record::Surface;
 use waybill_log::reader::RECEIVERS;
 
 use super::encode::StandingBody;
-use super::messages::{SendBody, ToBody, answer, outgoing};
+use super::messages::{SendBody, ToBody, answer, is_kept, outgoing};
 use super::{Refusal, Result, json, no_body, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
@@ -109,7 +109,8 @@ pub(super) async fn post(service: &Service, call: &Call<'_>) -> Result {
                 return Err(Error::at(Kind::InvalidField, "/to", detail));
             }
         };
-        let outgoing = outgoing(service, call, &body, "")?;
+        is_kept(&body)?;
+        let outgoing = outgoing(service, call.idempotency_key()?, call.peer, &body, "")?;
         service
             .post(&principal, Surface::NativeHttp, outgoing, to)
             .await

@@ -7,7 +7,7 @@ use waybill_core::record::Surface;
 use super::messages::answer;
 use super::strict::Whole;
 use super::{Result, json, no_body, principal};
-use crate::auth::{Role, platform_name};
+use crate::auth::{Role, TICKET_LIFE, platform_name};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -61,6 +61,25 @@ pub(super) async fn issue(service: &Service, call: &Call<'_>) -> Result {
         platform: issued.platform,
         token: issued.minted.token.expose(),
         expires: issued.minted.expires,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TicketBody<'a> {
+    ticket: &'a str,
+    expires_in: u64,
+}
+
+/// `POST /v1/tickets`: what stands in the address of one stream of events or WebSocket, in the caller's name.
+pub(super) fn ticket(service: &Service, call: &Call<'_>) -> Result {
+    let principal = principal(service, call)?;
+    Query::read(call.query, &[])?;
+    no_body(service, call)?;
+    let ticket = service.give_ticket(&principal)?;
+    answer(&TicketBody {
+        ticket: &ticket,
+        expires_in: TICKET_LIFE.as_secs(),
     })
 }
 

@@ -8,7 +8,7 @@ use waybill_core::body::Profile;
 use waybill_core::record::Surface;
 
 use super::messages::answer;
-use super::{Result, json, no_body, principal, segment};
+use super::{Result, encode, json, no_body, principal, segment};
 use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
@@ -81,6 +81,15 @@ pub(super) async fn put(service: &Service, call: &Call<'_>, user: &str) -> Resul
         face_url: Some(&body.face_url),
         ex: Some(&body.ex),
     })
+}
+
+/// `GET /v1/users/{user}/presence`: the user's live connections; for the user and business tokens.
+pub(super) fn presence(service: &Service, call: &Call<'_>, user: &str) -> Result {
+    let principal = principal(service, call)?;
+    Query::read(call.query, &[])?;
+    let user = segment(user)?;
+    let live = service.presence(&principal, &user)?;
+    answer(&encode::PresenceBody::new(&user, &live))
 }
 
 /// `GET /v1/users/{user}`

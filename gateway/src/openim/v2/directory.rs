@@ -250,7 +250,7 @@ fn check(service: &Service, asked: &Asked<'_>) -> Done {
     Ok(Reply::common(0, "", Some(&array(found))))
 }
 
-/// Who has a live connection: over QUIC, or a long poll that waits.
+/// Who has a live connection, over whatever it is; a long poll is one while it waits.
 fn online(service: &Service, asked: &Asked<'_>) -> Done {
     let mut found = Vec::new();
     for id in asked.values.texts(1) {

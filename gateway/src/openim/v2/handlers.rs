@@ -249,6 +249,10 @@ async fn batch_send_checked(
     call: &Call<'_>,
     ready: &Ready<'_>,
 ) -> Result<(Reply, bool), Error> {
+    if ready.request.is_online_only() {
+        let text = "isOnlineOnly goes to one user: nothing was sent";
+        return Err(Error::at(Kind::NotOffered, "isOnlineOnly", text));
+    }
     let key = key(service, call, &ready.principal, &ready.request)?;
     let outgoing = outgoing(call, ready, "", &key)?;
     let mut named = HashSet::new();
@@ -279,6 +283,16 @@ async fn send_checked(
         .map_err(|error| Error::at(Kind::InvalidId, "recvID", format!("recvID {error}")))?;
     let key = key(service, call, &ready.principal, request)?;
     let outgoing = outgoing(call, ready, request.recv_id(), &key)?;
+    if request.is_online_only() {
+        let sent = service
+            .send_online(&ready.principal, Surface::OpenImV2, outgoing)
+            .await?;
+        return Ok(Reply::sent(
+            &sent.server_msg_id,
+            &sent.client_msg_id,
+            sent.time.0,
+        ));
+    }
     let prepared = service.prepare(&ready.principal, Surface::OpenImV2, outgoing)?;
     let sent = service.send(prepared).await?;
     Ok(Reply::sent(
@@ -296,13 +310,6 @@ fn outgoing<'r>(
     key: &'r str,
 ) -> Result<Outgoing<'r>, Error> {
     let request = &ready.request;
-    if request.is_online_only() {
-        return Err(Error::at(
-            Kind::NotOffered,
-            "isOnlineOnly",
-            "isOnlineOnly is not offered yet: nothing was sent",
-        ));
-    }
     check_id(request.send_id())
         .map_err(|error| Error::at(Kind::InvalidId, "sendID", format!("sendID {error}")))?;
     let mut options_off = ready.checked.off;

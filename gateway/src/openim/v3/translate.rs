@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use waybill_core::body::OfflinePush;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
-use waybill_core::id::Time;
+use waybill_core::id::{ConversationSeq, Time};
 
 use super::content;
 use super::names;
 use super::proto::{MsgData, OfflinePushInfo};
-use crate::service::{HistoryView, MessageTold, Note, Outline, Place, View};
+use crate::service::{HistoryView, MessageTold, Note, OnlineMessage, Outline, Place, View};
 
 /// Longest content that is told with a change, in bytes.
 const TOLD_CONTENT_BYTES: usize = 4 * 1024;
@@ -142,6 +142,18 @@ fn push_shown(push: &OfflinePush) -> OfflinePushInfo {
         ios_badge_count: push.ios_badge_count,
         signal_info: String::new(),
     }
+}
+
+/// A message that is told to those who are online and kept nowhere.
+#[must_use]
+pub fn online(own: &str, online: &OnlineMessage) -> MsgData {
+    let view = HistoryView {
+        conversation_seq: ConversationSeq(0),
+        time: online.time,
+        told: online.told.clone(),
+        withdrawn: None,
+    };
+    message(own, &online.place, &view)
 }
 
 /// What every message has, whatever it says.

@@ -10,7 +10,7 @@ use super::bare;
 use super::users::Users;
 use crate::command::UserRef;
 use crate::fact::{ConversationKind, Fact, Mark, Passed, pack_cursors, pack_passed};
-use crate::id::{ConversationSeq, DeviceNo, Position, Seq, UserNo};
+use crate::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
 use crate::state::{
@@ -271,5 +271,22 @@ pub fn track<'a, S: Scan>(
     }
     let (account, _) = users.find_or_see(account, &mut drafts)?;
     drafts.push(bare(Fact::AccountTracked { account, on }));
+    Ok(Decision::Facts(drafts, Reply::Given(Outcome::Done)))
+}
+
+/// Notes that a message was told to live connections. It changes nothing but the ledger.
+pub fn told_online<'a, S: Scan>(
+    state: &S,
+    sender: &UserRef,
+    audience: u32,
+    commitment: Hash,
+) -> Result<Decision<'a>, StateError> {
+    let mut drafts = Vec::with_capacity(2);
+    let (sender, _) = Users::new(state).find_or_see(sender, &mut drafts)?;
+    drafts.push(bare(Fact::OnlineTold {
+        sender,
+        audience,
+        commitment,
+    }));
     Ok(Decision::Facts(drafts, Reply::Given(Outcome::Done)))
 }

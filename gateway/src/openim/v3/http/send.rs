@@ -89,10 +89,6 @@ struct Ready {
 fn ready(asked: &Asked<'_>) -> Result<Ready, Error> {
     asked.business()?;
     let wanted: SendAsked = asked.body()?;
-    if wanted.is_online_only {
-        let what = "isOnlineOnly is not offered yet: nothing was sent";
-        return Err(Error::at(Kind::NotOffered, "isOnlineOnly", what));
-    }
     check_id(&wanted.send_id)
         .map_err(|error| Error::at(Kind::InvalidId, "sendID", format!("sendID {error}")))?;
     if !content::is_chat(wanted.content_type) && wanted.content_type != i64::from(NOTICE_TYPE) {
@@ -195,6 +191,16 @@ async fn one_checked(asked: &Asked<'_>) -> Given {
     let key = key(asked, &ready)?;
     let service = asked.service;
     let outgoing = outgoing(asked, &ready, receiver, &key);
+    if ready.wanted.is_online_only {
+        let sent = service
+            .send_online(&asked.principal, Surface::OpenImV3, outgoing)
+            .await?;
+        return Ok(json!({
+            "serverMsgID": sent.server_msg_id,
+            "clientMsgID": sent.client_msg_id,
+            "sendTime": sent.time.0,
+        }));
+    }
     let prepared = service.prepare(&asked.principal, Surface::OpenImV3, outgoing)?;
     let sent = service.send(prepared).await?;
     Ok(json!({
@@ -220,6 +226,10 @@ fn note(asked: &Asked<'_>, done: &Given) {
 /// `POST /msg/batch_send_msg`: to each receiver for itself, or to everybody who is registered.
 pub(super) async fn many(asked: &Asked<'_>) -> Given {
     let ready = ready(asked)?;
+    if ready.wanted.is_online_only {
+        let what = "isOnlineOnly goes to one user: nothing was sent";
+        return Err(Error::at(Kind::NotOffered, "isOnlineOnly", what));
+    }
     let key = key(asked, &ready)?;
     let (service, principal) = (asked.service, &asked.principal);
     if ready.wanted.is_send_all {

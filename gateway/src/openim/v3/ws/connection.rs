@@ -23,8 +23,8 @@ use super::requests::{self, Asker};
 use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::online::Listening;
-use crate::registry::{CloseReason, Registration};
-use crate::service::{Pulled, Service, Subscription, now_seconds};
+use crate::registry::{CloseReason, Listener, Registration};
+use crate::service::{OnlineMessage, Pulled, Service, Subscription, now_seconds};
 use crate::telemetry::metrics::TransportLabel;
 
 /// Identifiers of what the server says unasked.
@@ -74,6 +74,8 @@ pub struct Parts {
     pub left: Arc<Left>,
     /// What is told to who is connected.
     pub online: Listening,
+    /// Messages for those who are online.
+    pub listener: Listener<OnlineMessage>,
     /// Whether the first frame says that the client is welcome.
     pub welcome: bool,
 }
@@ -256,6 +258,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 },
                 () = watch.grown() => self.push().await,
                 told = self.parts.online.next() => self.push_one(Push::told(&told)).await,
+                told = self.parts.listener.next() => {
+                    let push = Push::online(&self.parts.principal.user, &told);
+                    self.push_one(push).await
+                }
                 () = sleep_until(wake) => self.due().await,
             };
             if let Err(end) = done {

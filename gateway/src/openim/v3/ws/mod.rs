@@ -318,6 +318,7 @@ impl Gateway {
             welcome: hello.wants_answer,
             left: Arc::clone(&self.left),
             online: self.online.listen(&principal.user),
+            listener: self.service.listen(&principal),
             principal,
             live,
             peer,

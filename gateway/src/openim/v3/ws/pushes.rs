@@ -13,7 +13,9 @@ use crate::openim::v3::names;
 use crate::openim::v3::online::Told;
 use crate::openim::v3::proto::{EncodedMessagesResp, EncodedMsgs, Message, MsgData};
 use crate::openim::v3::translate::{self, Aside};
-use crate::service::{Named, Note, Outline, Service, Told as Entry, View, now_seconds};
+use crate::service::{
+    Named, Note, OnlineMessage, Outline, Service, Told as Entry, View, now_seconds,
+};
 
 /// Most bytes of messages in a frame: clients take 1 MiB, and gzip may not help.
 pub const FRAME_BYTES: usize = 900 * 1024;
@@ -67,6 +69,14 @@ impl Push {
     pub fn told(told: &Told) -> Self {
         let name = told.conversation.clone();
         Self::of(name, true, &told.message, &told.operation_id)
+    }
+
+    /// Of a message for those who are online. It has no seq.
+    #[must_use]
+    pub fn online(own: &str, online: &OnlineMessage) -> Self {
+        let message = translate::online(own, online);
+        let name = names::of(own, &online.place);
+        Self::of(name, online.place.kind == 2, message, &online.operation_id)
     }
 
     /// What tells it from other pushes of its conversation: the seq of its last message, or its time.

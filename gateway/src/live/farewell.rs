@@ -1,0 +1,147 @@
+//! Why a connection ends, and when its peer should come again.
+
+use std::ops::RangeInclusive;
+
+use waybill_core::wire::{Bye, Code};
+
+/// How long the peers of a server that stops, or that has to let one go, should wait before they come again, in milliseconds:
+/// each gets a number of its own from this span, so that they do not all come at once.
+pub const RECONNECT_MS: RangeInclusive<u32> = 500..=10_000;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The peer wants it so.
+    Closed,
+    /// It has lived as long as one may; the peer comes again and proves anew who it is.
+    LivedOut,
+    /// The token's time is over.
+    Expired,
+    /// The token was revoked.
+    Revoked,
+    /// The same device has connected anew.
+    Superseded,
+    /// The server is stopping.
+    Stopping,
+    /// The peer has taken nothing for too long.
+    TooSlow,
+    /// The peer has given no sign of life for too long.
+    Silent,
+}
+
+impl End {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::LivedOut,
+        Self::Expired,
+        Self::Revoked,
+        Self::Superseded,
+        Self::Stopping,
+        Self::TooSlow,
+        Self::Silent,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::LivedOut => "lived_out",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
+            Self::Stopping => "stopping",
+            Self::TooSlow => "too_slow",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The code that the peer is told.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Closed | Self::LivedOut => Code::CLOSED,
+            Self::Expired => Code::TOKEN_EXPIRED,
+            Self::Revoked => Code::TOKEN_REVOKED,
+            Self::Superseded => Code::SUPERSEDED,
+            Self::Stopping => Code::STOPPING,
+            Self::TooSlow => Code::TOO_SLOW,
+            Self::Silent => Code::SILENT,
+        }
+    }
+
+    /// What is told to people.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Closed => "",
+            Self::LivedOut => "the connection has lived long enough: connect again",
+            Self::Expired => "the token has expired",
+            Self::Revoked => "the token was revoked",
+            Self::Superseded => "the same device has connected anew",
+            Self::Stopping => "the server is stopping: connect again",
+            Self::TooSlow => {
+                "nothing was taken for too long: connect again, and go on from your cursor"
+            }
+            Self::Silent => "no sign of life came for too long",
+        }
+    }
+
+    /// The goodbye. `random` spreads out those who come again.
+    #[must_use]
+    pub fn bye(self, random: u32) -> Bye {
+        let mut bye = Bye::new(self.code(), self.text());
+        if matches!(self, Self::Stopping | Self::TooSlow) {
+            bye.retry_after_ms = reconnect(random);
+        }
+        bye
+    }
+}
+
+/// A time from [`RECONNECT_MS`].
+#[must_use]
+pub fn reconnect(random: u32) -> u32 {
+    let span = RECONNECT_MS.end() - RECONNECT_MS.start() + 1;
+    RECONNECT_MS.start() + random % span
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn those_who_come_again_are_spread_out_and_others_are_not_told_to_wait() {
+        let waits: HashSet<u32> = (0..1_000)
+            .map(|n: u32| {
+                End::Stopping
+                    .bye(n.wrapping_mul(2_654_435_761))
+                    .retry_after_ms
+            })
+            .collect();
+        assert!(waits.len() > 900, "{}", waits.len());
+        assert!(waits.iter().all(|wait| RECONNECT_MS.contains(wait)));
+        assert_eq!(reconnect(0), *RECONNECT_MS.start());
+        assert_eq!(
+            reconnect(RECONNECT_MS.end() - RECONNECT_MS.start()),
+            *RECONNECT_MS.end()
+        );
+        for end in [
+            End::Closed,
+            End::LivedOut,
+            End::Expired,
+            End::Revoked,
+            End::Superseded,
+        ] {
+            assert_eq!(end.bye(7).retry_after_ms, 0, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_name_and_a_known_code() {
+        let names: HashSet<_> = End::ALL.map(End::name).into();
+        assert_eq!(names.len(), End::ALL.len());
+        assert!(End::ALL.iter().all(|end| end.code().info().is_some()));
+    }
+}

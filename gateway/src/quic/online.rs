@@ -1,0 +1,76 @@
+//! What is told to live connections only: messages that are kept nowhere, and who comes and goes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use waybill_core::wire::{
+    self, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence,
+};
+
+use super::connection::Live;
+use super::outbox::Answer;
+use super::service::Service;
+
+/// Tells messages as they come, for as long as the connection lives. One that fits goes as a datagram, which may be lost; a longer one
+/// goes on the control stream, one at a time with the pages that wait there.
+pub(super) async fn tell<S: Service>(live: &Live<S>) {
+    loop {
+        let online = live.service.told(&live.session).await;
+        let mut frame = Vec::new();
+        if wire::write(&online, MAX_SERVER_FRAME, &mut frame).is_err() {
+            continue;
+        }
+        // A datagram needs no length: it has one.
+        let fits = live.connection.max_datagram_size();
+        if fits.is_some_and(|most| frame.len() - HEADER_BYTES <= most) {
+            let datagram = Bytes::from(frame).slice(HEADER_BYTES..);
+            // The path may have changed just now; then it is lost, as datagrams are.
+            let _ = live.connection.send_datagram(datagram);
+            continue;
+        }
+        put(live, frame).await;
+    }
+}
+
+/// Begins to tell who of some users is online, in the place of whoever was watched before.
+pub(super) fn watch<S: Service>(live: &Arc<Live<S>>, asked: &WatchPresence) {
+    let request = asked.request;
+    let source = match live.service.watch_presence(&live.session, &asked.users) {
+        Ok(source) => source,
+        Err(failure) => return live.outbox.refuse(request, failure),
+    };
+    // First the watch, then the look: who comes in between is not missed.
+    let all = source.all();
+    let goes_on = !asked.users.is_empty();
+    let here = Arc::clone(live);
+    let task = tokio::spawn(async move {
+        let follow = async {
+            put(&here, presence(request, all)).await;
+            here.outbox.answered_elsewhere();
+            while goes_on {
+                let changed = source.changed().await;
+                put(&here, presence(request, changed)).await;
+            }
+        };
+        tokio::select! {
+            () = follow => {}
+            _ = here.connection.closed() => {}
+        }
+    });
+    if let Some(before) = live.presence.lock().replace(task.abort_handle()) {
+        before.abort();
+    }
+}
+
+fn presence(request: u64, users: Vec<UserPresence>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    // What is watched is bounded, and so are the connections of each.
+    let _ = Presence { request, users }.write(&mut frame);
+    frame
+}
+
+async fn put<S: Service>(live: &Live<S>, frame: Vec<u8>) {
+    if let Some(room) = live.pulls.room().await {
+        live.outbox.put(Answer::Told { frame, _room: room });
+    }
+}
