@@ -259,7 +259,7 @@ impl Service {
         // Position 0 is no record's: it says that nothing was kept.
         let id = || -> Result<String, Error> {
             Ok(self.0.message_ids.id(&MessageRef {
-                epoch: self.0.epoch.number(),
+                epoch: self.epoch().number(),
                 partition: PARTITION,
                 position: Position(0),
                 ordinal: u32::from_le_bytes(random::bytes()?),

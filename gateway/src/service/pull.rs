@@ -275,7 +275,7 @@ impl Service {
                         .map(|entry| self.view(owner, entry, &mut names))
                         .collect::<Result<_, _>>()?;
                     Pulled::Page(Page {
-                        epoch: self.0.epoch,
+                        epoch: self.epoch(),
                         span,
                         entries,
                         more,

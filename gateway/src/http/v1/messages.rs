@@ -117,7 +117,7 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
             Ok(response)
         }
         Err(error) => Err(Refusal {
-            allowance: service.spent(&principal, &error),
+            allowance: service.spent(&principal, &error).map(Box::new),
             operation_id,
             ..Refusal::from(error)
         }),

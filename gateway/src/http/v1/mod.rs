@@ -40,7 +40,8 @@ pub(crate) struct Refusal {
     error: Error,
     operation_id: String,
     span: Option<waybill_log::Span>,
-    allowance: Option<Allowance>,
+    /// Boxed, because it is seldom there.
+    allowance: Option<Box<Allowance>>,
 }
 
 impl From<Error> for Refusal {

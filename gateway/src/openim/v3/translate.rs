@@ -152,6 +152,7 @@ pub fn online(own: &str, online: &OnlineMessage) -> MsgData {
         time: online.time,
         told: online.told.clone(),
         withdrawn: None,
+        withdrawer: None,
     };
     message(own, &online.place, &view)
 }

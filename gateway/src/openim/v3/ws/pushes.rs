@@ -76,7 +76,7 @@ impl Push {
     pub fn online(own: &str, online: &OnlineMessage) -> Self {
         let message = translate::online(own, online);
         let name = names::of(own, &online.place);
-        Self::of(name, online.place.kind == 2, message, &online.operation_id)
+        Self::of(name, online.place.kind == 2, &message, &online.operation_id)
     }
 
     /// What tells it from other pushes of its conversation: the seq of its last message, or its time.
