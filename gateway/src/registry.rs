@@ -65,6 +65,8 @@ pub enum CloseReason {
     Revoked,
     /// The same device has connected anew.
     Superseded,
+    /// The user has logged in elsewhere, and may not be logged in on both.
+    Replaced,
     /// The server is stopping.
     Stopping,
 }
@@ -74,6 +76,7 @@ impl From<CloseReason> for End {
         match reason {
             CloseReason::Revoked => Self::Revoked,
             CloseReason::Superseded => Self::Superseded,
+            CloseReason::Replaced => Self::Replaced,
             CloseReason::Stopping => Self::Stopping,
         }
     }

@@ -171,6 +171,8 @@ codes! {
     TOO_SLOW = 112, true;
     /// The peer has given no sign of life for too long. Ends the connection.
     SILENT = 113, true;
+    /// The user has logged in elsewhere, and may not be logged in on both. Ends the connection; its token is revoked.
+    LOGGED_IN_ELSEWHERE = 114, false;
 }
 
 impl Code {

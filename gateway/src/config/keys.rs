@@ -8,7 +8,7 @@ use waybill_core::limits::MAX_RESTORE_GAP;
 use waybill_core::policy::UnknownReceiver;
 
 use super::limits::LIMITS;
-use super::{Config, Manager, Tls, moment};
+use super::{Config, LoginPolicy, Manager, Tls, moment};
 use crate::telemetry::Secret;
 
 /// In which form an environment variable holds a value.
@@ -161,6 +161,21 @@ const KEYS: &[Key] = &[
                 "on" => true,
                 "off" => false,
                 _ => return Err("must be \"on\" or \"off\"".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "login",
+        kind: Kind::Text,
+        help: "several, one-per-class (a phone, a computer, a browser) or one: where an ordinary user may be logged in at one \
+               time (default several); a new token revokes those whose place it takes",
+        set: |config, value| {
+            config.login = match text(value)? {
+                "several" => LoginPolicy::Several,
+                "one-per-class" => LoginPolicy::OnePerClass,
+                "one" => LoginPolicy::One,
+                _ => return Err("must be \"several\", \"one-per-class\" or \"one\"".to_owned()),
             };
             Ok(())
         },

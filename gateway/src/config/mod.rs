@@ -35,6 +35,8 @@ pub struct Config {
     pub allowed_origins: Option<Vec<String>>,
     /// Business accounts and tokens, as OpenIM knows them.
     pub openim: OpenIm,
+    /// How many logins of an ordinary user stand beside each other.
+    pub login: LoginPolicy,
     /// What becomes of a message to somebody who was never seen.
     pub unknown_receiver: UnknownReceiver,
     /// Whether the managers learn what becomes of their messages, and when.
@@ -75,6 +77,18 @@ pub struct Tls {
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// How many logins of an ordinary user stand beside each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginPolicy {
+    /// Any number of devices.
+    #[default]
+    Several,
+    /// One phone, one computer, one browser: a new one takes the place of the one before.
+    OnePerClass,
+    /// One device alone.
+    One,
 }
 
 /// Business accounts and tokens.
@@ -171,6 +185,7 @@ impl Default for Config {
                 token_days: 3_650,
                 v1_token_seconds: 86_400,
             },
+            login: LoginPolicy::Several,
             unknown_receiver: UnknownReceiver::Accept,
             track_managers: true,
             audit_online_only: true,

@@ -21,6 +21,8 @@ pub enum End {
     Revoked,
     /// The same device has connected anew.
     Superseded,
+    /// The user has logged in elsewhere, and may not be logged in on both.
+    Replaced,
     /// The server is stopping.
     Stopping,
     /// The peer has taken nothing for too long.
@@ -31,12 +33,13 @@ pub enum End {
 
 impl End {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Closed,
         Self::LivedOut,
         Self::Expired,
         Self::Revoked,
         Self::Superseded,
+        Self::Replaced,
         Self::Stopping,
         Self::TooSlow,
         Self::Silent,
@@ -51,6 +54,7 @@ impl End {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::Superseded => "superseded",
+            Self::Replaced => "logged_in_elsewhere",
             Self::Stopping => "stopping",
             Self::TooSlow => "too_slow",
             Self::Silent => "silent",
@@ -65,6 +69,7 @@ impl End {
             Self::Expired => Code::TOKEN_EXPIRED,
             Self::Revoked => Code::TOKEN_REVOKED,
             Self::Superseded => Code::SUPERSEDED,
+            Self::Replaced => Code::LOGGED_IN_ELSEWHERE,
             Self::Stopping => Code::STOPPING,
             Self::TooSlow => Code::TOO_SLOW,
             Self::Silent => Code::SILENT,
@@ -79,6 +84,9 @@ impl End {
             Self::Expired => "the token has expired",
             Self::Revoked => "the token was revoked",
             Self::Superseded => "the same device has connected anew",
+            Self::Replaced => {
+                "this user has logged in on another device: log in here again to come back"
+            }
             Self::Stopping => "the server is stopping: connect again",
             Self::TooSlow => {
                 "nothing was taken for too long: connect again, and go on from your cursor"

@@ -135,7 +135,9 @@ impl Service {
             token: authenticator.hash(minted.token.expose()),
             expires: Time(minted.expires.saturating_mul(1_000)),
         };
+        let turn = self.take_turn(by, surface, user, platform).await?;
         self.ask(by, surface, ask).await?;
+        drop(turn);
         Ok(Issued {
             user: user.to_owned(),
             platform,

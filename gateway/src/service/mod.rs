@@ -11,6 +11,7 @@ mod directory;
 mod fanout;
 mod lists;
 mod live;
+mod logins;
 mod messages;
 mod online;
 mod operations;
@@ -123,6 +124,7 @@ struct Inner {
     operations: operations::Operations,
     reads: Semaphore,
     rates: rates::Rates,
+    logins: logins::Logins,
 }
 
 /// The state of tokens, as the log has it.
@@ -148,6 +150,7 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             rates: rates::Rates::new(&parts.config.limits),
+            logins: logins::Logins::default(),
             config: parts.config,
             reader: parts.reader,
             queue: RwLock::new(Some(parts.queue)),

@@ -36,7 +36,7 @@ impl Service {
                 }
                 () = sleep_until(until) => return Ok(()),
                 reason = live.closed() => return match reason {
-                    CloseReason::Revoked => Err(Error::of(Kind::TokenRevoked)),
+                    CloseReason::Revoked | CloseReason::Replaced => Err(Error::of(Kind::TokenRevoked)),
                     CloseReason::Superseded | CloseReason::Stopping => Ok(()),
                 },
             }

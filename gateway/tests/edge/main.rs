@@ -9,6 +9,7 @@ mod follow;
 mod lists;
 mod live;
 mod live_table;
+mod logins;
 mod offered;
 mod online;
 mod ops;
