@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 
 use support::world::{Open, chat, notify, user_ref};
-use support::{Copy, clean, closed, names, verify};
+use support::{Copy, clean, closed, names};
 use waybill_core::command::{Ask, Deed};
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ConversationSeq, Position, Seq, UserNo};
