@@ -321,12 +321,15 @@ fn taken(shared: &Shared, message: &RawValue, batch: bool) -> Result<Taken, Erro
     Ok(Taken::Told(Box::new(prepared)))
 }
 
+/// What became of one send of a batch, once that is known.
+type Given = Option<Result<SentMessage, Error>>;
+
 /// A batch whose sends are being decided.
 struct Batch {
     shared: Arc<Shared>,
     request: u64,
     /// How many are missing, and those that are there.
-    given: Mutex<(usize, Vec<Option<Result<SentMessage, Error>>>)>,
+    given: Mutex<(usize, Vec<Given>)>,
 }
 
 impl Batch {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -342,6 +343,6 @@ pub(super) fn business(asked: &Asked<'_>) -> Given {
         message,
         operation_id: asked.operation_id.to_owned(),
     };
-    let connections = asked.online.tell(&wanted.recv_user_id, told);
+    let (connections, _) = asked.online.tell(&wanted.recv_user_id, &Arc::new(told));
     Ok(json!({ "serverMsgID": id, "clientMsgID": id, "sendTime": now, "connections": connections }))
 }
