@@ -5,7 +5,7 @@
 //! and of the servers compared do; anything else is refused, not guessed.
 
 use crate::error::{Error, Result};
-use crate::wire::{Wire, loopback};
+use crate::wire::{Moved, Wire, loopback};
 
 /// Longest head of an answer, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -47,6 +47,12 @@ impl Connection {
             answered: 0,
             closing: false,
         }
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn moved(&self) -> Moved {
+        self.wire.moved()
     }
 
     /// Sends the complete request `bytes` and waits for the complete answer.

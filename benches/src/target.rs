@@ -44,6 +44,16 @@ impl Credentials {
             fingerprint: read("quic.fingerprint")?,
         })
     }
+
+    /// How a client knows the server.
+    ///
+    /// # Errors
+    /// When the fingerprint is none.
+    pub fn trust(&self) -> Result<Trust> {
+        let pin = self.fingerprint.parse();
+        pin.map(Trust::Pinned)
+            .map_err(|e| server_error(format!("its fingerprint: {e}")))
+    }
 }
 
 /// Writes HTTP requests for one server.
@@ -129,6 +139,32 @@ impl Requests {
         );
     }
 
+    /// Overwrites `out` with a request for a token for user number `user`.
+    pub fn token(&mut self, user: u32, out: &mut String) {
+        self.body.clear();
+        out.clear();
+        let _ = write!(self.body, "{{\"user\":\"{}\"}}", user_id(user));
+        let _ = write!(
+            out,
+            "POST /v1/tokens HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+            self.head,
+            self.body.len(),
+            self.body
+        );
+    }
+
+    /// Overwrites `out` with a pull of at most `limit` entries of user number `user` from after `after`, which waits for as
+    /// long as `wait` seconds when there are none.
+    pub fn pull_after(&self, user: u32, after: u64, limit: u32, wait: u64, out: &mut String) {
+        out.clear();
+        let user = user_id(user);
+        let _ = write!(
+            out,
+            "GET /v1/users/{user}/log?after={after}&limit={limit}&wait={wait} HTTP/1.1\r\n{}\r\n",
+            self.head
+        );
+    }
+
     /// Overwrites `out` with a pull of the first `limit` entries of user number `user`.
     pub fn pull(&self, user: u32, limit: u32, out: &mut String) {
         out.clear();
@@ -207,11 +243,8 @@ pub async fn http(server: SocketAddr) -> Result<http1::Connection> {
 /// # Errors
 /// When the server is not there, is another one, or refuses.
 pub async fn quic(server: SocketAddr, credentials: &Credentials) -> Result<Connection> {
-    let pin = credentials
-        .fingerprint
-        .parse()
-        .map_err(|e| server_error(format!("its fingerprint: {e}")))?;
-    let connector = Connector::new(Trust::Pinned(pin)).map_err(|e| server_error(e.to_string()))?;
+    let connector =
+        Connector::new(credentials.trust()?).map_err(|e| server_error(e.to_string()))?;
     let identity = Identity::new(credentials.token.clone());
     connector
         .connect(server, "localhost", &identity)
