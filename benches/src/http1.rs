@@ -28,6 +28,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
+    /// What went through the connection so far.
+    pub moved: Moved,
 }
 
 /// A kept-alive connection.
@@ -49,10 +51,11 @@ impl Connection {
         }
     }
 
-    /// What went through so far.
+    /// What is below it, for what is no answer with a length any more.
     #[must_use]
-    pub fn moved(&self) -> Moved {
-        self.wire.moved()
+    pub fn into_wire(mut self) -> Wire {
+        self.wire.consume(self.answered);
+        self.wire
     }
 
     /// Sends the complete request `bytes` and waits for the complete answer.
@@ -83,6 +86,7 @@ impl Connection {
         Ok(Answer {
             status: head.status,
             body: &self.wire.pending()[head.length..whole],
+            moved: self.wire.moved(),
         })
     }
 

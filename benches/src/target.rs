@@ -216,10 +216,7 @@ pub fn as_chat(outgoing: &mut Outgoing) {
 /// [`Error::Refused`] unless the status is 200; [`Error::Server`] when it is not answered for each receiver.
 pub fn check_task(answer: http1::Answer<'_>, receivers: u32) -> Result<()> {
     let text = answer.body;
-    check_sent(http1::Answer {
-        status: answer.status,
-        body: text,
-    })?;
+    check_sent(answer)?;
     let found = text.windows(6).filter(|six| six == b"\"seq\":").count();
     if found == receivers as usize {
         Ok(())
@@ -334,7 +331,11 @@ mod tests {
 
     #[test]
     fn refusals_and_holes_are_errors() {
-        let answer = |status, body| Answer { status, body };
+        let answer = |status, body| Answer {
+            status,
+            body,
+            moved: crate::wire::Moved::default(),
+        };
         assert!(check_sent(answer(200, b"{}")).is_ok());
         assert!(
             check_sent(answer(503, b"busy"))

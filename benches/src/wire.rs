@@ -96,18 +96,36 @@ impl Wire {
         Ok(self.fill(1).await? > 0)
     }
 
+    /// Waits for more bytes for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Server`] when the server closes the connection.
+    pub async fn wait(&mut self) -> Result<()> {
+        if self.some().await? == 0 {
+            return Err(Error::Server {
+                system: self.system,
+                detail: "closed the connection".into(),
+            });
+        }
+        Ok(())
+    }
+
     async fn fill(&mut self, outstanding: usize) -> Result<usize> {
-        self.buffer.drain(..self.used);
-        self.used = 0;
         let stalled = Error::Stalled {
             system: self.system,
             seconds: PATIENCE.as_secs(),
             outstanding,
         };
-        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer))
+        tokio::time::timeout(PATIENCE, self.some())
             .await
             .map_err(|_| stalled)?
-            .doing(format!("reading from {}", self.system))?;
+    }
+
+    async fn some(&mut self) -> Result<usize> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        let read = self.stream.read_buf(&mut self.buffer).await;
+        let read = read.doing(format!("reading from {}", self.system))?;
         self.moved.received += read as u64;
         Ok(read)
     }

@@ -125,7 +125,7 @@ struct ArrivalArgs {
     #[command(flatten)]
     many: Many,
     /// How sessions are connected, in turns; ratios are to the first.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Quic, Transport::Poll, Transport::Openim])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Quic, Transport::Websocket, Transport::Sse, Transport::Poll, Transport::Openim])]
     transports: Vec<Transport>,
     /// Sessions of each.
     #[arg(long, default_value_t = 2_000)]

@@ -26,6 +26,10 @@ pub const SOCKETS: u32 = 4;
 pub enum Transport {
     /// A tail of `waybill/1`.
     Quic,
+    /// A tail of the native WebSocket, `GET /v1/socket`.
+    Websocket,
+    /// `GET /v1/users/{user}/log` as server-sent events.
+    Sse,
     /// Long polls of `GET /v1/users/{user}/log`.
     Poll,
     /// OpenIM's gateway, in the frames of its SDKs written in Go.
@@ -38,6 +42,8 @@ impl Transport {
     pub fn name(self) -> &'static str {
         match self {
             Self::Quic => "quic",
+            Self::Websocket => "websocket",
+            Self::Sse => "sse",
             Self::Poll => "poll",
             Self::Openim => "openim",
         }

@@ -9,7 +9,8 @@
 //! | [`report`] | how results look |
 //! | [`server`], [`bare`] | the server under test; quinn by itself |
 //! | [`hub`], [`crowd`], [`session`] | many sessions; one, whatever its transport |
-//! | [`quic`], [`poll`], [`openim`], [`gob`], [`socket`] | the transports |
+//! | [`quic`], [`websocket`], [`sse`], [`poll`], [`openim`] | the transports |
+//! | [`gob`], [`socket`] | frames of OpenIM's clients; bytes that are counted |
 //! | [`times`], [`sends`] | when messages are sent and seen; what sends them |
 
 pub mod arrival;
@@ -27,5 +28,7 @@ pub mod sends;
 pub mod server;
 pub mod session;
 pub mod socket;
+pub mod sse;
 pub mod storm;
 pub mod times;
+pub mod websocket;

@@ -2,37 +2,27 @@
 //! what comes from then on. Such a session has no log of its own, so only marks tell what arrived.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpStream;
+use futures_util::SinkExt as _;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::gob;
 use super::hub::{Hub, PLATFORM, Taker};
 use super::session::Counted;
-use super::socket::Metered;
+use super::websocket::{self, PATIENCE, Socket, broken, stalled};
 use crate::corpus::user_id;
-use crate::error::{Error, IoContext as _, Result};
-use crate::target::{NAME, server_error};
+use crate::error::{IoContext as _, Result};
+use crate::target::server_error;
 
 /// Asks for the newest seq of each conversation.
 const NEWEST: i64 = 1001;
 /// A push.
 const PUSH: i64 = 2001;
 
-/// Time for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// Room for what is read at a time, in bytes: one for each session.
-const READ_BUFFER: usize = 4 * 1024;
-
 /// See the module.
 pub struct Session {
-    socket: WebSocketStream<Metered<TcpStream>>,
+    socket: Socket,
     unpacked: Vec<u8>,
     counted: Arc<Counted>,
 }
@@ -43,25 +33,13 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn open(hub: &Hub, user: u32) -> Result<Self> {
-        let id = user_id(user);
-        let address = hub.ws();
+        let (address, id, token) = (hub.ws(), user_id(user), hub.token(user)?);
         let url = format!(
-            "ws://{address}/?compression=gzip&isBackground=false&operationID=bench&platformID={PLATFORM}&sendID={id}&token={}",
-            hub.token(user)?
+            "ws://{address}/?compression=gzip&isBackground=false&operationID=bench&platformID={PLATFORM}&sendID={id}&token={token}"
         );
-        let doing = || format!("connecting to {NAME} at {address}");
-        let stream = TcpStream::connect(address).await.doing(doing())?;
-        stream.set_nodelay(true).doing(doing())?;
         let counted = Arc::<Counted>::default();
-        let stream = Metered::new(stream, Arc::clone(&counted));
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
-        let opening = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
-        let (socket, _) = timeout(PATIENCE, opening)
-            .await
-            .map_err(|_| stalled())?
-            .map_err(|e| server_error(format!("a WebSocket: {e}")))?;
         let mut session = Self {
-            socket,
+            socket: websocket::open(address, url, false, &counted).await?,
             unpacked: Vec::new(),
             counted,
         };
@@ -75,10 +53,8 @@ impl Session {
         let length = u8::try_from(id.len()).map_err(|_| server_error("a long user id".into()))?;
         let data = [&[0x0a, length], id.as_bytes()].concat();
         let frame = gob::request(NEWEST, id, "1", &data).doing("packing a request")?;
-        let asked = self.socket.send(Message::Binary(frame.into()));
-        asked
-            .await
-            .map_err(|e| server_error(format!("a WebSocket: {e}")))?;
+        let asked = self.socket.send(Message::Binary(frame.into())).await;
+        asked.map_err(|e| broken(&e))?;
         loop {
             let frame = timeout(PATIENCE, self.frame()).await;
             let head = frame.map_err(|_| stalled())??;
@@ -109,33 +85,12 @@ impl Session {
         Ok(())
     }
 
-    /// The next frame, unpacked. Pings are answered on the way.
+    /// The next frame, unpacked.
     async fn frame(&mut self) -> Result<gob::Head> {
-        loop {
-            let message = self.socket.next().await;
-            match message {
-                Some(Ok(Message::Binary(frame))) => {
-                    return gob::read(&frame, &mut self.unpacked)
-                        .ok_or_else(|| server_error("a frame that is none".into()));
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                    let flushed = self.socket.flush().await;
-                    flushed.map_err(|e| server_error(format!("a WebSocket: {e}")))?;
-                }
-                Some(Ok(other)) => {
-                    return Err(server_error(format!("an unexpected frame: {other}")));
-                }
-                Some(Err(error)) => return Err(server_error(format!("a WebSocket: {error}"))),
-                None => return Err(server_error("closed the WebSocket".into())),
-            }
+        match websocket::next(&mut self.socket).await? {
+            Message::Binary(frame) => gob::read(&frame, &mut self.unpacked)
+                .ok_or_else(|| server_error("a frame that is none".into())),
+            other => Err(server_error(format!("an unexpected frame: {other}"))),
         }
-    }
-}
-
-fn stalled() -> Error {
-    Error::Stalled {
-        system: NAME,
-        seconds: PATIENCE.as_secs(),
-        outstanding: 1,
     }
 }

@@ -66,7 +66,9 @@ impl Session {
     async fn ask(&mut self, after: u64, limit: u32, wait: u64) -> Result<(Page, &[u8])> {
         self.requests
             .pull_after(self.user, after, limit, wait, &mut self.out);
+        let counted = &self.counted;
         let answer = self.connection.call(self.out.as_bytes()).await?;
+        counted.set(answer.moved);
         let (status, body) = (answer.status, answer.body);
         if status != 200 {
             let text = String::from_utf8_lossy(body);

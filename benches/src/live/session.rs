@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hub::{Hub, Taker, Transport};
-use super::{openim, poll, quic};
+use super::{openim, poll, quic, sse, websocket};
 use crate::error::Result;
 use crate::wire::Moved;
 
@@ -12,6 +12,10 @@ use crate::wire::Moved;
 pub enum Session {
     /// A tail over QUIC.
     Quic(quic::Session),
+    /// The native WebSocket.
+    Websocket(Box<websocket::Session>),
+    /// Server-sent events.
+    Sse(Box<sse::Session>),
     /// Long polls.
     Poll(Box<poll::Session>),
     /// OpenIM's gateway.
@@ -117,6 +121,10 @@ impl Session {
     ) -> Result<Self> {
         Ok(match transport {
             Transport::Quic => Self::Quic(quic::Session::open(hub, user, cursor).await?),
+            Transport::Websocket => {
+                Self::Websocket(Box::new(websocket::Session::open(hub, user, cursor).await?))
+            }
+            Transport::Sse => Self::Sse(Box::new(sse::Session::open(hub, user, cursor).await?)),
             Transport::Poll => Self::Poll(Box::new(poll::Session::open(hub, user, cursor).await?)),
             Transport::Openim => Self::Openim(Box::new(openim::Session::open(hub, user).await?)),
         })
@@ -129,6 +137,8 @@ impl Session {
     pub async fn next(&mut self, taker: &Taker) -> Result<()> {
         match self {
             Self::Quic(session) => session.next(taker).await,
+            Self::Websocket(session) => session.next(taker).await,
+            Self::Sse(session) => session.next(taker).await,
             Self::Poll(session) => session.next(taker).await,
             Self::Openim(session) => session.next(taker).await,
         }
@@ -139,6 +149,8 @@ impl Session {
     pub fn traffic(&self) -> Traffic {
         match self {
             Self::Quic(session) => Traffic::Quic(session.connection().quic().clone()),
+            Self::Websocket(session) => Traffic::Counted(session.counted()),
+            Self::Sse(session) => Traffic::Counted(session.counted()),
             Self::Poll(session) => Traffic::Counted(session.counted()),
             Self::Openim(session) => Traffic::Counted(session.counted()),
         }
