@@ -132,6 +132,12 @@ async fn listen(dir: PathBuf, port: u16) -> Result<()> {
     .doing("making an endpoint")?;
     let fingerprint = certificate.fingerprint().to_string();
     std::fs::write(dir.join(READY), fingerprint).doing("saying that it listens")?;
+    hold(endpoint).await;
+    Ok(())
+}
+
+/// Takes connections and keeps them.
+pub async fn hold(endpoint: Endpoint) {
     let held: Arc<Mutex<Vec<Held>>> = Arc::default();
     while let Some(incoming) = endpoint.accept().await {
         let Ok(connecting) = incoming.accept() else {
@@ -146,7 +152,6 @@ async fn listen(dir: PathBuf, port: u16) -> Result<()> {
             }
         });
     }
-    Ok(())
 }
 
 async fn greet(connecting: Connecting) -> Result<Held> {

@@ -1,5 +1,5 @@
 //! A tail: a stream of its own that brings the entries of a log from a cursor on. When to read and when to wait, its machine knows; here
-//! it is done, over QUIC.
+//! it is done, over QUIC. Beginning and reading have their futures in boxes, so that a tail that waits does not keep the room for them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,7 +63,7 @@ pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
 
 async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
     let request = tail.request;
-    let begun = begin(live, &tail).await;
+    let begun = Box::pin(begin(live, &tail)).await;
     let (slice, watch) = match begun {
         Ok(begun) => begun,
         Err(failure) => return live.outbox.refuse(request, failure),
@@ -131,7 +131,7 @@ async fn follow<S: Service>(
             Some(Wish::Read(wished)) => {
                 let slice = match first.take() {
                     Some(slice) => slice,
-                    None => read(live, &tail.user, wished.after).await?,
+                    None => Box::pin(read(live, &tail.user, wished.after)).await?,
                 };
                 machine.took(request, took(request, &slice)?);
             }
