@@ -148,7 +148,8 @@ impl Outbox {
                 continue;
             }
             let weight = answers.iter().map(Answer::weight).sum::<usize>();
-            write_all(&mut answers, &mut to).await?;
+            // In a box, so that a connection that waits does not keep the room for it.
+            Box::pin(write_all(&mut answers, &mut to)).await?;
             self.state.lock().owed -= weight;
             self.written.notify_waiters();
         }
