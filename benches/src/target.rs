@@ -94,28 +94,41 @@ impl Requests {
     /// single chat, if that is wanted.
     pub fn send(&mut self, pool: &Pool, index: u64, chat: bool, out: &mut String) {
         let to = format!("\"user\":\"{}\"", user_id(pool.corpus().receiver(index)));
-        self.post("/v1/messages", pool, index, chat, &to, out);
+        let key = hex::encode(pool.corpus().key(index));
+        self.post("/v1/messages", (pool, index), &key, chat, &to, out);
     }
 
     /// Overwrites `out` with message `index` of `pool` to `count` users from number `from` on, and on from the first.
     pub fn task(&mut self, pool: &Pool, index: u64, from: u32, count: u32, out: &mut String) {
+        let key = hex::encode(pool.corpus().key(index));
+        self.task_with_key((pool, index), &key, from, count, out);
+    }
+
+    /// The same with a key of the caller's.
+    pub fn task_with_key(
+        &mut self,
+        (pool, index): (&Pool, u64),
+        key: &str,
+        from: u32,
+        count: u32,
+        out: &mut String,
+    ) {
         let users = pool.corpus().users();
         let ids = (0..count).map(|step| format!("\"{}\"", user_id((from + step) % users)));
         let to = format!("\"users\":[{}]", ids.collect::<Vec<_>>().join(","));
-        self.post("/v1/tasks", pool, index, false, &to, out);
+        self.post("/v1/tasks", (pool, index), key, false, &to, out);
     }
 
     fn post(
         &mut self,
         path: &str,
-        pool: &Pool,
-        index: u64,
+        (pool, index): (&Pool, u64),
+        key: &str,
         chat: bool,
         to: &str,
         out: &mut String,
     ) {
         let message = pool.message(index);
-        let key = hex::encode(pool.corpus().key(index));
         let (content_type, content) = match chat {
             true => (CHAT_TYPE, chat_content(&message.content)),
             false => (CONTENT_TYPE, message.content.clone()),

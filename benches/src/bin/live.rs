@@ -13,7 +13,7 @@ use waybill_benches::corpus::{Corpus, DEFAULT_SEED, POOL_SIZE, Pool};
 use waybill_benches::error::{Error, IoContext as _, Result};
 use waybill_benches::live::hub::{SOCKETS, Transport};
 use waybill_benches::live::server::Waybill;
-use waybill_benches::live::{arrival, bare, drain, idle, report, storm};
+use waybill_benches::live::{arrival, bare, drain, group, idle, report, storm};
 use waybill_benches::manifest::{Manifest, Recording, calibration};
 use waybill_benches::openloop::{Arrivals, Plan};
 
@@ -46,6 +46,8 @@ enum Task {
     Idle(IdleArgs),
     /// From a send to its arrival at a live session, and what delivery costs, by transport in turns.
     Arrival(ArrivalArgs),
+    /// Messages to several hundred who are all connected: when the last has each.
+    Group(GroupArgs),
     /// Sessions drop at once and come back while sends go on.
     Storm(StormArgs),
     /// A device far behind catches up: from the ring, from files in memory, from the disk.
@@ -142,6 +144,26 @@ struct ArrivalArgs {
 }
 
 #[derive(Args)]
+struct GroupArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    many: Many,
+    /// How sessions are connected.
+    #[arg(long, value_enum, default_value_t = Transport::Quic)]
+    transport: Transport,
+    /// Sessions: each message is to all of them.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=512))]
+    sessions: u32,
+    /// Messages a second.
+    #[arg(long, default_value_t = 5.0)]
+    rate: f64,
+    /// Measured time, in seconds.
+    #[arg(long, default_value_t = 20.0)]
+    seconds: f64,
+}
+
+#[derive(Args)]
 struct StormArgs {
     #[command(flatten)]
     common: Common,
@@ -177,6 +199,7 @@ fn main() -> ExitCode {
     let done = match &Cli::parse().command {
         Task::Idle(args) => idle_of(args),
         Task::Arrival(args) => arrival_of(args),
+        Task::Group(args) => group_of(args),
         Task::Storm(args) => storm_of(args),
         Task::Drain(args) => drain_of(args),
         Task::Bare { dir, port } => bare::serve(dir, *port).map(|()| true),
@@ -348,6 +371,37 @@ fn arrival_of(args: &ArrivalArgs) -> Result<bool> {
     )?;
     Ok(fine)
 }
+
+fn group_of(args: &GroupArgs) -> Result<bool> {
+    let common = &args.common;
+    let sessions = common.sessions(args.sessions);
+    let mut plan = common.plan(args.rate, WARM_UP, args.seconds);
+    plan.rate = args.rate;
+    let setup = group::Setup {
+        transport: args.transport,
+        sessions,
+        at_once: args.many.at_once,
+        sockets: args.many.sockets,
+        plan,
+        clients: args.many.clients.min(GROUP_CLIENTS),
+        memory_mib: common.memory_mib,
+    };
+    let mut bench = common.begin("live group", sessions)?;
+    let running = group::run(&setup, &mut bench.server, &bench.pool);
+    let report = bench.runtime.block_on(running)?;
+    let (fine, table) = (report.is_fine(), report::group(&report));
+    common.end(
+        bench.recording,
+        &setup,
+        &bench.server.config,
+        report,
+        &table,
+    )?;
+    Ok(fine)
+}
+
+/// Clients that send to all: each has a connection of its own.
+const GROUP_CLIENTS: u32 = 32;
 
 fn storm_of(args: &StormArgs) -> Result<bool> {
     let common = &args.common;

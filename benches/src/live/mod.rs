@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`idle`] | sessions that wait: connect storm, memory, traffic, sends beside them |
 //! | [`arrival`] | from a send to its arrival at a live session, and what delivery costs, by transport |
+//! | [`group`] | a message to several hundred at once, until the last of them has it |
 //! | [`storm`] | sessions that drop and come back while sends go on |
 //! | [`drain`] | a device far behind catches up |
 //! | [`report`] | how results look |
@@ -18,6 +19,7 @@ pub mod bare;
 pub mod crowd;
 pub mod drain;
 pub mod gob;
+pub mod group;
 pub mod hub;
 pub mod idle;
 pub mod openim;

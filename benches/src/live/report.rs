@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::crowd::Storm;
 use super::drain::Drain;
 use super::hub::Transport;
-use super::{arrival, idle, storm};
+use super::{arrival, group, idle, storm};
 use crate::openloop::Outcome;
 use crate::stats::Spread;
 use crate::table::{Table, micros, number};
@@ -227,6 +227,38 @@ pub fn arrival(report: &arrival::Report) -> String {
         }
     }
     let _ = writeln!(out, "{} holes or repetitions in logs", report.holes);
+    out
+}
+
+/// A run of [`group`].
+#[must_use]
+pub fn group(report: &group::Report) -> String {
+    let mut out = String::new();
+    opening(&mut out, "opening", &report.storm);
+    sending(&mut out, &report.sends);
+    let arrived = &report.arrived;
+    let _ = writeln!(
+        out,
+        "at the last of {} sessions: {} of {} messages, {} missing, {} came twice; from the request p50 {}, p99 {}, max {}; \
+         from the answer p50 {}, p99 {}, max {}",
+        report.storm.opened,
+        arrived.arrived,
+        arrived.answered,
+        arrived.missing,
+        arrived.repeated,
+        micros(arrived.from_send.p50_us),
+        micros(arrived.from_send.p99_us),
+        micros(arrived.from_send.max_us),
+        micros(arrived.from_answer.p50_us),
+        micros(arrived.from_answer.p99_us),
+        micros(arrived.from_answer.max_us),
+    );
+    ending(
+        &mut out,
+        report.lost,
+        report.first_loss.as_ref(),
+        report.holes,
+    );
     out
 }
 

@@ -1,7 +1,7 @@
 //! When each message was sent, answered and seen by its receiver. Sender and receivers are one process, so one clock serves all.
 //! A message carries its number in its clientMsgID, which every transport brings along.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -54,7 +54,12 @@ pub struct Times {
     /// Per message; nanoseconds since `start`, 0 for never.
     sent: Vec<AtomicU64>,
     answered: Vec<AtomicU64>,
+    /// The last arrival.
     arrived: Vec<AtomicU64>,
+    /// How many arrivals.
+    arrivals: Vec<AtomicU32>,
+    /// How many there should be: the receivers of a message.
+    receivers: u32,
     repeated: AtomicU64,
 }
 
@@ -69,7 +74,7 @@ pub struct Arrived {
     pub missing: u64,
     /// Messages that arrived more than once.
     pub repeated: u64,
-    /// From the request to the arrival.
+    /// From the request to the arrival; of a message to many, at the last of them.
     pub from_send: Summary,
     /// From the answer's arrival at the sender to the message's arrival; an arrival before the answer counts as none. The
     /// message became durable before its answer came, so this is a lower bound, and the time from the request an upper one.
@@ -79,9 +84,15 @@ pub struct Arrived {
 }
 
 impl Times {
-    /// For run `run`, with room for `most` messages.
+    /// For run `run`, with room for `most` messages to one receiver each.
     #[must_use]
     pub fn new(run: u32, most: usize) -> Self {
+        Self::of_many(run, most, 1)
+    }
+
+    /// For run `run`, with room for `most` messages to `receivers` each.
+    #[must_use]
+    pub fn of_many(run: u32, most: usize, receivers: u32) -> Self {
         let column = || (0..most).map(|_| AtomicU64::new(0)).collect();
         Self {
             run,
@@ -89,6 +100,8 @@ impl Times {
             sent: column(),
             answered: column(),
             arrived: column(),
+            arrivals: (0..most).map(|_| AtomicU32::new(0)).collect(),
+            receivers,
             repeated: AtomicU64::new(0),
         }
     }
@@ -118,20 +131,22 @@ impl Times {
     /// Notes every message of this run that stands in `bytes` as arrived.
     pub fn arrived(&self, bytes: &[u8]) {
         for number in marked(bytes, self.run) {
-            if self.note(&self.arrived, number) {
-                self.repeated.fetch_add(1, Ordering::Relaxed);
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            if let Some(arrivals) = self.arrivals.get(at) {
+                if arrivals.fetch_add(1, Ordering::Relaxed) >= self.receivers {
+                    self.repeated.fetch_add(1, Ordering::Relaxed);
+                }
+                self.note(&self.arrived, number);
             }
         }
     }
 
-    /// Notes a time, and says whether there was one already; the first one stays.
-    fn note(&self, column: &[AtomicU64], number: u64) -> bool {
+    /// Notes that something happens to message `number` now.
+    fn note(&self, column: &[AtomicU64], number: u64) {
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let Some(cell) = usize::try_from(number).ok().and_then(|at| column.get(at)) else {
-            return false;
-        };
-        cell.compare_exchange(0, nanos.max(1), Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
+        if let Some(cell) = usize::try_from(number).ok().and_then(|at| column.get(at)) {
+            cell.store(nanos.max(1), Ordering::Relaxed);
+        }
     }
 
     /// How many messages were answered and have not arrived.
@@ -143,18 +158,19 @@ impl Times {
     /// The messages that were answered and have not arrived.
     #[must_use]
     pub fn waiting(&self) -> Vec<u64> {
-        let columns = self.answered.iter().zip(&self.arrived);
-        let waiting = columns
-            .zip(0..)
-            .filter(|((answered, arrived), _)| read(answered) > 0 && read(arrived) == 0);
+        let columns = self.answered.iter().zip(&self.arrivals);
+        let waiting = columns.zip(0..).filter(|((answered, arrivals), _)| {
+            read(answered) > 0 && arrivals.load(Ordering::Relaxed) < self.receivers
+        });
         waiting.map(|(_, number)| number).collect()
     }
 
     /// Whether all of these have arrived.
     #[must_use]
     pub fn have_arrived(&self, numbers: &[u64]) -> bool {
-        let cell = |number: &u64| self.arrived.get(usize::try_from(*number).ok()?);
-        numbers.iter().filter_map(cell).all(|cell| read(cell) > 0)
+        let cell = |number: &u64| self.arrivals.get(usize::try_from(*number).ok()?);
+        let mut cells = numbers.iter().filter_map(cell);
+        cells.all(|cell| cell.load(Ordering::Relaxed) >= self.receivers)
     }
 
     /// The figures of messages that were sent from `from` to `to` after the beginning; what is missing or came twice is counted
@@ -205,6 +221,22 @@ mod tests {
         let found = |run| marked(text.as_bytes(), run).collect::<Vec<_>>();
         assert_eq!(found(7), [1, 0xffff_ffff]);
         assert_eq!(found(8), [0; 0], "of another run");
+    }
+
+    #[test]
+    fn a_message_to_many_has_arrived_with_the_last() {
+        let times = Times::of_many(1, 1, 2);
+        times.sent(0);
+        times.answered(0);
+        times.arrived(mark(1, 0).as_bytes());
+        assert_eq!(
+            (times.waiting(), times.have_arrived(&[0])),
+            (vec![0], false)
+        );
+        times.arrived(mark(1, 0).as_bytes());
+        let all = times.summary(Duration::ZERO, Duration::from_secs(60));
+        assert_eq!((all.arrived, all.missing, all.repeated), (1, 0, 0));
+        assert!(times.have_arrived(&[0]));
     }
 
     #[test]
