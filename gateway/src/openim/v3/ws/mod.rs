@@ -175,9 +175,12 @@ impl Gateway {
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
             .max_buf_size(HEAD_BYTES);
-        // In a box, so that a client that stays does not keep the room for its request.
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let request = Box::pin(connection.with_upgrades());
+        // In a box from the beginning, so that a client that stays does not keep the room for its request.
+        let request = Box::pin(
+            builder
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades(),
+        );
         if let Err(error) = request.await {
             debug!(%peer, %error, "the connection broke");
             return;
