@@ -52,6 +52,7 @@ impl Session {
         session.wire.write(request.as_bytes()).await?;
         session.head().await?;
         session.event(None).await?;
+        session.counted.set(session.wire.moved());
         Ok(session)
     }
 
