@@ -95,20 +95,22 @@ impl Requests {
     pub fn send(&mut self, pool: &Pool, index: u64, chat: bool, out: &mut String) {
         let to = format!("\"user\":\"{}\"", user_id(pool.corpus().receiver(index)));
         let key = hex::encode(pool.corpus().key(index));
-        self.post("/v1/messages", (pool, index), &key, chat, &to, out);
+        let name = &pool.message(index).sender_nickname;
+        self.post("/v1/messages", (pool, index), (&key, name), chat, &to, out);
     }
 
     /// Overwrites `out` with message `index` of `pool` to `count` users from number `from` on, and on from the first.
     pub fn task(&mut self, pool: &Pool, index: u64, from: u32, count: u32, out: &mut String) {
         let key = hex::encode(pool.corpus().key(index));
-        self.task_with_key((pool, index), &key, from, count, out);
+        let name = &pool.message(index).sender_nickname;
+        self.task_of((pool, index), (&key, name), from, count, out);
     }
 
-    /// The same with a key of the caller's.
-    pub fn task_with_key(
+    /// The same with a key and a sender's name of the caller's.
+    pub fn task_of(
         &mut self,
         (pool, index): (&Pool, u64),
-        key: &str,
+        key_and_name: (&str, &str),
         from: u32,
         count: u32,
         out: &mut String,
@@ -116,14 +118,14 @@ impl Requests {
         let users = pool.corpus().users();
         let ids = (0..count).map(|step| format!("\"{}\"", user_id((from + step) % users)));
         let to = format!("\"users\":[{}]", ids.collect::<Vec<_>>().join(","));
-        self.post("/v1/tasks", (pool, index), key, false, &to, out);
+        self.post("/v1/tasks", (pool, index), key_and_name, false, &to, out);
     }
 
     fn post(
         &mut self,
         path: &str,
         (pool, index): (&Pool, u64),
-        key: &str,
+        (key, name): (&str, &str),
         chat: bool,
         to: &str,
         out: &mut String,
@@ -140,7 +142,7 @@ impl Requests {
             self.body,
             "{{\"to\":{{{to}}},\"contentType\":{content_type},\"content\":{content},\"clientMsgID\":\"{key}\",\
              \"operationID\":\"{}\",\"senderNickname\":\"{}\",\"senderFaceURL\":\"{}\"}}",
-            message.operation_id, message.sender_nickname, message.sender_face,
+            message.operation_id, name, message.sender_face,
         );
         let _ = write!(
             out,

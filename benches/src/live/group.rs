@@ -80,10 +80,11 @@ struct Sender {
 
 impl Worker for Sender {
     async fn call(&mut self, index: u64) -> Result<()> {
+        // Of a message to many, each receiver has a clientMsgID of its own; the sender's name all have.
         let key = mark(self.times.run(), index);
         let message = (&*self.pool, index);
         self.requests
-            .task_with_key(message, &key, 0, self.receivers, &mut self.out);
+            .task_of(message, (&key, &key), 0, self.receivers, &mut self.out);
         self.times.sent(index);
         let answer = self.connection.call(self.out.as_bytes()).await?;
         target::check_task(answer, self.receivers)?;
