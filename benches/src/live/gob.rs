@@ -171,11 +171,7 @@ mod tests {
         let text = unpacked(&bytes);
         assert!(text.starts_with("657f0301010c47656e6572616c57735265710"));
         assert!(
-            text.ends_with(
-                "16ff8001fe07d202027531010137010137 01040a02753100"
-                    .replace(' ', "")
-                    .as_str()
-            ),
+            text.ends_with("17ff8001fe07d20202753101013701013701040a02753100"),
             "{text}"
         );
     }
