@@ -18,7 +18,7 @@ CUTS ?= 20
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check fuzz deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check fuzz deny bench load live compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -34,6 +34,7 @@ help:
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
+	@echo "make live     sessions on a server of its own (ARGS=... are passed on: idle, arrival, group, storm, drain)"
 	@echo "make compare  side by side with other systems (ARGS=... are passed on)"
 
 setup:
@@ -126,6 +127,9 @@ bench: build-all
 
 load: build-all
 	@$(PROGRAMS)/load $(ARGS)
+
+live: build-all
+	@$(PROGRAMS)/live $(ARGS)
 
 compare: build-all
 	@$(PROGRAMS)/compare $(ARGS)

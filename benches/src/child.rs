@@ -4,11 +4,17 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Error, IoContext as _, Result};
 
 /// How much of a server's log is shown when it fails, in bytes.
 const LOG_TAIL: usize = 2_000;
+
+/// How often an end that was asked for is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A running server. Dropping it ends it.
 pub struct Server {
@@ -49,6 +55,24 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end in good order, and waits for as long as `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Server`] when it does not end in time, or ends with another status than 0.
+    pub fn terminate(mut self, patience: Duration) -> Result<()> {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let until = Instant::now() + patience;
+        while asked && Instant::now() < until {
+            match self.child.try_wait().doing("waiting for its end")? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(self.failure(&format!("ended with {status}"))),
+                None => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
+        Err(self.failure("did not end when it was asked to"))
     }
 
     /// An error naming `what` with the end of the server's log.
@@ -134,6 +158,25 @@ mod tests {
             error.contains("last words") && error.contains('3'),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_server_ends_when_it_is_asked_to_or_is_said_not_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            let server = Server::start("sh", "", &mut command, dir.path().join("log")).unwrap();
+            // The signal must find the trap set.
+            while std::fs::read(dir.path().join("log")).unwrap().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            server
+        };
+        let script = "trap 'exit 0' TERM; echo set; while :; do sleep 0.01; done";
+        start(script).terminate(Duration::from_secs(20)).unwrap();
+        let deaf = start("trap '' TERM; echo set; while :; do sleep 0.01; done");
+        assert!(deaf.terminate(Duration::from_millis(100)).is_err());
     }
 
     #[test]

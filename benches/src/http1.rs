@@ -5,7 +5,7 @@
 //! and of the servers compared do; anything else is refused, not guessed.
 
 use crate::error::{Error, Result};
-use crate::wire::{Wire, loopback};
+use crate::wire::{Moved, Wire, loopback};
 
 /// Longest head of an answer, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -28,6 +28,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
+    /// What went through the connection so far.
+    pub moved: Moved,
 }
 
 /// A kept-alive connection.
@@ -47,6 +49,13 @@ impl Connection {
             answered: 0,
             closing: false,
         }
+    }
+
+    /// What is below it, for what is no answer with a length any more.
+    #[must_use]
+    pub fn into_wire(mut self) -> Wire {
+        self.wire.consume(self.answered);
+        self.wire
     }
 
     /// Sends the complete request `bytes` and waits for the complete answer.
@@ -77,6 +86,7 @@ impl Connection {
         Ok(Answer {
             status: head.status,
             body: &self.wire.pending()[head.length..whole],
+            moved: self.wire.moved(),
         })
     }
 

@@ -11,6 +11,7 @@
 //! | [`yardstick`] | the fixed yardstick that goals are shares of |
 //! | [`compare`] | the systems compared, and the runner that gives them turns |
 //! | [`target`] | a running server: how a send, a pull and a batch are worded |
+//! | [`live`] | sessions on a server: how many, how soon, at what cost |
 //! | [`http1`], [`wire`], [`child`], [`rng`], [`error`] | connections, servers, randomness, failures |
 //!
 //! Nothing in the product depends on this crate.
@@ -24,6 +25,7 @@ pub mod fanout;
 pub mod http1;
 pub mod latency;
 pub mod life;
+pub mod live;
 pub mod load;
 pub mod manifest;
 pub mod openloop;

@@ -70,6 +70,36 @@ impl Usage {
     }
 }
 
+/// The memory of one process as its pages are, in KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Resident.
+    pub rss_kib: u64,
+    /// Resident and of no file: heaps and stacks.
+    pub anonymous_kib: u64,
+}
+
+impl Memory {
+    /// The reading of `pid`.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        Some(Self {
+            rss_kib: labelled(&rollup, "Rss:")?,
+            anonymous_kib: labelled(&rollup, "Anonymous:")?,
+        })
+    }
+}
+
+/// Bytes that `pid` has had fetched from the disk.
+#[must_use]
+pub fn read_bytes(pid: u32) -> Option<u64> {
+    labelled(
+        &fs::read_to_string(format!("/proc/{pid}/io")).ok()?,
+        "read_bytes:",
+    )
+}
+
 /// CPU seconds of the threads of several processes, added up by the threads' names.
 ///
 /// Threads that have ended are not seen; their time is in [`Usage::cpu_seconds`] only.
@@ -135,7 +165,7 @@ fn labelled(text: &str, label: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Threads, Usage, cpu_seconds, labelled, plain};
+    use super::{Memory, Threads, Usage, cpu_seconds, labelled, plain, read_bytes};
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
@@ -155,6 +185,10 @@ mod tests {
     #[test]
     fn this_process_has_used_memory() {
         assert!(Usage::own().peak_rss_kib > 0);
+        let memory = Memory::of(std::process::id()).unwrap();
+        assert!(memory.anonymous_kib > 0 && memory.anonymous_kib <= memory.rss_kib);
+        assert!(read_bytes(std::process::id()).is_some());
+        assert_eq!(Memory::of(u32::MAX), None);
     }
 
     #[test]

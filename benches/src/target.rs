@@ -44,6 +44,16 @@ impl Credentials {
             fingerprint: read("quic.fingerprint")?,
         })
     }
+
+    /// How a client knows the server.
+    ///
+    /// # Errors
+    /// When the fingerprint is none.
+    pub fn trust(&self) -> Result<Trust> {
+        let pin = self.fingerprint.parse();
+        pin.map(Trust::Pinned)
+            .map_err(|e| server_error(format!("its fingerprint: {e}")))
+    }
 }
 
 /// Writes HTTP requests for one server.
@@ -84,28 +94,43 @@ impl Requests {
     /// single chat, if that is wanted.
     pub fn send(&mut self, pool: &Pool, index: u64, chat: bool, out: &mut String) {
         let to = format!("\"user\":\"{}\"", user_id(pool.corpus().receiver(index)));
-        self.post("/v1/messages", pool, index, chat, &to, out);
+        let key = hex::encode(pool.corpus().key(index));
+        let name = &pool.message(index).sender_nickname;
+        self.post("/v1/messages", (pool, index), (&key, name), chat, &to, out);
     }
 
     /// Overwrites `out` with message `index` of `pool` to `count` users from number `from` on, and on from the first.
     pub fn task(&mut self, pool: &Pool, index: u64, from: u32, count: u32, out: &mut String) {
+        let key = hex::encode(pool.corpus().key(index));
+        let name = &pool.message(index).sender_nickname;
+        self.task_of((pool, index), (&key, name), from, count, out);
+    }
+
+    /// The same with a key and a sender's name of the caller's.
+    pub fn task_of(
+        &mut self,
+        (pool, index): (&Pool, u64),
+        key_and_name: (&str, &str),
+        from: u32,
+        count: u32,
+        out: &mut String,
+    ) {
         let users = pool.corpus().users();
         let ids = (0..count).map(|step| format!("\"{}\"", user_id((from + step) % users)));
         let to = format!("\"users\":[{}]", ids.collect::<Vec<_>>().join(","));
-        self.post("/v1/tasks", pool, index, false, &to, out);
+        self.post("/v1/tasks", (pool, index), key_and_name, false, &to, out);
     }
 
     fn post(
         &mut self,
         path: &str,
-        pool: &Pool,
-        index: u64,
+        (pool, index): (&Pool, u64),
+        (key, name): (&str, &str),
         chat: bool,
         to: &str,
         out: &mut String,
     ) {
         let message = pool.message(index);
-        let key = hex::encode(pool.corpus().key(index));
         let (content_type, content) = match chat {
             true => (CHAT_TYPE, chat_content(&message.content)),
             false => (CONTENT_TYPE, message.content.clone()),
@@ -117,7 +142,7 @@ impl Requests {
             self.body,
             "{{\"to\":{{{to}}},\"contentType\":{content_type},\"content\":{content},\"clientMsgID\":\"{key}\",\
              \"operationID\":\"{}\",\"senderNickname\":\"{}\",\"senderFaceURL\":\"{}\"}}",
-            message.operation_id, message.sender_nickname, message.sender_face,
+            message.operation_id, name, message.sender_face,
         );
         let _ = write!(
             out,
@@ -126,6 +151,32 @@ impl Requests {
             self.head,
             self.body.len(),
             self.body
+        );
+    }
+
+    /// Overwrites `out` with a request for a token for user number `user`.
+    pub fn token(&mut self, user: u32, out: &mut String) {
+        self.body.clear();
+        out.clear();
+        let _ = write!(self.body, "{{\"user\":\"{}\"}}", user_id(user));
+        let _ = write!(
+            out,
+            "POST /v1/tokens HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+            self.head,
+            self.body.len(),
+            self.body
+        );
+    }
+
+    /// Overwrites `out` with a pull of at most `limit` entries of user number `user` from after `after`, which waits for as
+    /// long as `wait` seconds when there are none.
+    pub fn pull_after(&self, user: u32, after: u64, limit: u32, wait: u64, out: &mut String) {
+        out.clear();
+        let user = user_id(user);
+        let _ = write!(
+            out,
+            "GET /v1/users/{user}/log?after={after}&limit={limit}&wait={wait} HTTP/1.1\r\n{}\r\n",
+            self.head
         );
     }
 
@@ -180,10 +231,7 @@ pub fn as_chat(outgoing: &mut Outgoing) {
 /// [`Error::Refused`] unless the status is 200; [`Error::Server`] when it is not answered for each receiver.
 pub fn check_task(answer: http1::Answer<'_>, receivers: u32) -> Result<()> {
     let text = answer.body;
-    check_sent(http1::Answer {
-        status: answer.status,
-        body: text,
-    })?;
+    check_sent(answer)?;
     let found = text.windows(6).filter(|six| six == b"\"seq\":").count();
     if found == receivers as usize {
         Ok(())
@@ -207,11 +255,8 @@ pub async fn http(server: SocketAddr) -> Result<http1::Connection> {
 /// # Errors
 /// When the server is not there, is another one, or refuses.
 pub async fn quic(server: SocketAddr, credentials: &Credentials) -> Result<Connection> {
-    let pin = credentials
-        .fingerprint
-        .parse()
-        .map_err(|e| server_error(format!("its fingerprint: {e}")))?;
-    let connector = Connector::new(Trust::Pinned(pin)).map_err(|e| server_error(e.to_string()))?;
+    let connector =
+        Connector::new(credentials.trust()?).map_err(|e| server_error(e.to_string()))?;
     let identity = Identity::new(credentials.token.clone());
     connector
         .connect(server, "localhost", &identity)
@@ -301,7 +346,11 @@ mod tests {
 
     #[test]
     fn refusals_and_holes_are_errors() {
-        let answer = |status, body| Answer { status, body };
+        let answer = |status, body| Answer {
+            status,
+            body,
+            moved: crate::wire::Moved::default(),
+        };
         assert!(check_sent(answer(200, b"{}")).is_ok());
         assert!(
             check_sent(answer(503, b"busy"))

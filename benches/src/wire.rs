@@ -21,6 +21,16 @@ pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     used: usize,
+    moved: Moved,
+}
+
+/// Bytes that went through a connection, without the headers of TCP and IP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// From the server.
+    pub received: u64,
+    /// To the server.
+    pub sent: u64,
 }
 
 impl Wire {
@@ -37,6 +47,7 @@ impl Wire {
             stream,
             buffer: Vec::with_capacity(BUFFER),
             used: 0,
+            moved: Moved::default(),
         })
     }
 
@@ -44,6 +55,12 @@ impl Wire {
     #[must_use]
     pub fn system(&self) -> &'static str {
         self.system
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn moved(&self) -> Moved {
+        self.moved
     }
 
     /// What was read and not yet used.
@@ -79,18 +96,38 @@ impl Wire {
         Ok(self.fill(1).await? > 0)
     }
 
+    /// Waits for more bytes for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Server`] when the server closes the connection.
+    pub async fn wait(&mut self) -> Result<()> {
+        if self.some().await? == 0 {
+            return Err(Error::Server {
+                system: self.system,
+                detail: "closed the connection".into(),
+            });
+        }
+        Ok(())
+    }
+
     async fn fill(&mut self, outstanding: usize) -> Result<usize> {
-        self.buffer.drain(..self.used);
-        self.used = 0;
         let stalled = Error::Stalled {
             system: self.system,
             seconds: PATIENCE.as_secs(),
             outstanding,
         };
-        tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer))
+        tokio::time::timeout(PATIENCE, self.some())
             .await
             .map_err(|_| stalled)?
-            .doing(format!("reading from {}", self.system))
+    }
+
+    async fn some(&mut self) -> Result<usize> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        let read = self.stream.read_buf(&mut self.buffer).await;
+        let read = read.doing(format!("reading from {}", self.system))?;
+        self.moved.received += read as u64;
+        Ok(read)
     }
 
     /// Sends `bytes`.
@@ -98,6 +135,7 @@ impl Wire {
     /// # Errors
     /// When the connection is broken, or nothing is taken for [`PATIENCE`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.moved.sent += bytes.len() as u64;
         tokio::time::timeout(PATIENCE, self.stream.write_all(bytes))
             .await
             .map_err(|_| Error::Stalled {

@@ -5,11 +5,11 @@ mod hub;
 mod presence;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use waybill_core::id::KeyedHash;
 
 use crate::live::End;
@@ -130,7 +130,14 @@ struct Inner {
 struct Entry {
     number: u64,
     identity: Arc<Identity>,
-    close: watch::Sender<Option<CloseReason>>,
+    ending: Arc<Ending>,
+}
+
+/// The word that a connection should end. Smaller than a channel, because every connection has one.
+#[derive(Default)]
+struct Ending {
+    reason: OnceLock<CloseReason>,
+    told: Notify,
 }
 
 /// A live connection's place in the table; it leaves the table when this is dropped.
@@ -138,7 +145,7 @@ pub struct Registration {
     registry: Registry,
     number: u64,
     identity: Arc<Identity>,
-    close: watch::Receiver<Option<CloseReason>>,
+    ending: Arc<Ending>,
 }
 
 impl Registry {
@@ -182,7 +189,7 @@ impl Registry {
             entry.end(CloseReason::Superseded);
         }
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = watch::channel(None);
+        let ending = Arc::<Ending>::default();
         let identity = Arc::new(identity);
         shard
             .entry(identity.user.as_str().into())
@@ -190,7 +197,7 @@ impl Registry {
             .push(Entry {
                 number,
                 identity: Arc::clone(&identity),
-                close: sender,
+                ending: Arc::clone(&ending),
             });
         drop(shard);
         inner.watchers.changed(&identity.user);
@@ -198,7 +205,7 @@ impl Registry {
             registry: self.clone(),
             number,
             identity,
-            close: receiver,
+            ending,
         })
     }
 
@@ -282,7 +289,7 @@ impl Registry {
 impl Entry {
     /// Whether it was not asked to end yet.
     fn is_live(&self) -> bool {
-        self.close.borrow().is_none()
+        self.ending.reason.get().is_none()
     }
 
     /// Whether it is of the same device, over the same transport. Connections without a device are all different.
@@ -293,13 +300,9 @@ impl Entry {
 
     /// Asks it to end. The first reason stays.
     fn end(&self, reason: CloseReason) {
-        self.close.send_if_modified(|closed| {
-            let first = closed.is_none();
-            if first {
-                *closed = Some(reason);
-            }
-            first
-        });
+        if self.ending.reason.set(reason).is_ok() {
+            self.ending.told.notify_waiters();
+        }
     }
 }
 
@@ -312,18 +315,20 @@ impl Registration {
 
     /// Returns when the connection should end.
     pub async fn closed(&self) -> CloseReason {
-        let mut close = self.close.clone();
-        match close.wait_for(Option::is_some).await.map(|reason| *reason) {
-            Ok(Some(reason)) => reason,
-            // The table itself is gone: so is the server.
-            _ => CloseReason::Stopping,
+        loop {
+            // Whoever waits before it looks is told of what comes after.
+            let told = self.ending.told.notified();
+            if let Some(reason) = self.close_reason() {
+                return reason;
+            }
+            told.await;
         }
     }
 
     /// Why the connection should end, if it should.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
-        *self.close.borrow()
+        self.ending.reason.get().copied()
     }
 }
 

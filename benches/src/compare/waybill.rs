@@ -212,7 +212,7 @@ impl System for WaybillSystem {
 }
 
 /// Waits until the server says that it is ready.
-async fn ready(server: &mut Server, ops: u16) -> Result<()> {
+pub(crate) async fn ready(server: &mut Server, ops: u16) -> Result<()> {
     let patience = Instant::now() + START_PATIENCE;
     loop {
         server.check()?;

@@ -51,29 +51,63 @@ struct Greeted<S: Service> {
 /// Serves a connection to its end.
 pub(super) async fn run<S: Service>(
     connecting: Connecting,
-    mut permit: Permit,
+    permit: Permit,
     context: Arc<Context<S>>,
 ) {
+    if let Some(met) = Box::pin(meet(connecting, permit, &context)).await {
+        stay(met, context).await;
+    }
+}
+
+/// A connection that was welcomed, and what its handshake still needs.
+struct Met<S: Service> {
+    greeted: Greeted<S>,
+    handshake: Handshake,
+    permit: Permit,
+    deadline: Instant,
+}
+
+/// From the first packet to the welcome.
+async fn meet<S: Service>(
+    connecting: Connecting,
+    permit: Permit,
+    context: &Context<S>,
+) -> Option<Box<Met<S>>> {
     let deadline = Instant::now() + context.options.handshake;
     // On the server's side this always succeeds: what arrives before the handshake is complete can be read at once.
-    let Ok((connection, pending)) = connecting.into_0rtt() else {
-        return;
-    };
+    let (connection, pending) = connecting.into_0rtt().ok()?;
     let handshake = Handshake::new(connection.clone(), pending);
-    let greeted = timeout_at(deadline, Box::pin(greet(&connection, &context))).await;
-    let Ok(Ok(Greeted {
-        live,
-        mut control,
-        mut writer,
-    })) = greeted
-    else {
-        context.counters.failed.fetch_add(1, Ordering::Relaxed);
-        let late = Bye::new(Code::HELLO_TIMEOUT, "no hello came in time");
-        return close(
-            &connection,
-            &greeted.ok().and_then(Result::err).unwrap_or(late),
-        );
-    };
+    let late = || Bye::new(Code::HELLO_TIMEOUT, "no hello came in time");
+    match timeout_at(deadline, greet(&connection, context)).await {
+        Ok(Ok(greeted)) => Some(Box::new(Met {
+            greeted,
+            handshake,
+            permit,
+            deadline,
+        })),
+        failed => {
+            context.counters.failed.fetch_add(1, Ordering::Relaxed);
+            let bye = failed.ok().and_then(Result::err);
+            close(&connection, &bye.unwrap_or_else(late));
+            None
+        }
+    }
+}
+
+/// From the welcome to the end.
+async fn stay<S: Service>(met: Box<Met<S>>, context: Arc<Context<S>>) {
+    // Taken apart here, so that nothing is kept twice.
+    let Met {
+        greeted:
+            Greeted {
+                live,
+                mut control,
+                mut writer,
+            },
+        handshake,
+        mut permit,
+        deadline,
+    } = *met;
     let mut stopping = context.stopping.clone();
     let end = tokio::select! {
         end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
@@ -84,7 +118,7 @@ pub(super) async fn run<S: Service>(
         _ = &mut writer => {
             // Nobody takes the answers any more.
             let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
-            return close(&connection, &bye);
+            return close(&live.connection, &bye);
         }
     };
     let bye = match end {
@@ -93,7 +127,7 @@ pub(super) async fn run<S: Service>(
         End::Broken(bye) => bye,
     };
     Box::pin(part(&live, writer, &bye, context.options.drain)).await;
-    close(&connection, &bye);
+    close(&live.connection, &bye);
 }
 
 /// From the control stream's opening to the welcome.
@@ -179,7 +213,7 @@ fn welcome<T>(opened: &Opened<T>, options: &Options) -> Welcome {
     }
 }
 
-/// From the welcome to the end.
+/// What a welcomed client says, to its end.
 async fn converse<S: Service>(
     live: &Arc<Live<S>>,
     control: &mut Control,

@@ -6,9 +6,6 @@ use waybill_core::wire::{
     Bye, ClientFrame, Code, FrameError, FrameReader, MAX_CLIENT_FRAME, MAX_HELLO_FRAME,
 };
 
-/// Pieces taken from the stream at a time. A piece is what one packet brought.
-const PIECES: usize = 8;
-
 /// Why there is no further frame.
 #[derive(Debug)]
 pub(super) enum End {
@@ -24,10 +21,8 @@ pub(super) enum End {
 pub(super) struct Control {
     stream: RecvStream,
     reader: FrameReader,
-    pieces: [Bytes; PIECES],
-    /// Which of the pieces are not used up.
-    at: usize,
-    filled: usize,
+    /// What is not used up of what one packet brought. One at a time: each connection keeps the room for as many as it can take at once.
+    piece: Bytes,
 }
 
 impl Control {
@@ -36,9 +31,7 @@ impl Control {
         Self {
             stream,
             reader: FrameReader::new(MAX_HELLO_FRAME),
-            pieces: Default::default(),
-            at: 0,
-            filled: 0,
+            piece: Bytes::new(),
         }
     }
 
@@ -50,9 +43,8 @@ impl Control {
     /// The next frame. Nothing is lost when this is dropped before it returns.
     pub(super) async fn next(&mut self) -> Result<ClientFrame, End> {
         loop {
-            while self.at < self.filled {
-                let piece = &mut self.pieces[self.at];
-                let mut input = &piece[..];
+            while !self.piece.is_empty() {
+                let mut input = &self.piece[..];
                 let frame = match self.reader.next(&mut input) {
                     Ok(Some(frame)) => Some(
                         ClientFrame::read(&frame)
@@ -66,15 +58,14 @@ impl Control {
                         return Err(broken(Code::FRAME_TOO_LONG, error.to_string()));
                     }
                 };
-                let used = piece.len() - input.len();
-                piece.advance(used);
-                match frame {
-                    Some(frame) => return Ok(frame),
-                    None => {
-                        // Gives the packet's memory back.
-                        *piece = Bytes::new();
-                        self.at += 1;
-                    }
+                let used = self.piece.len() - input.len();
+                self.piece.advance(used);
+                if self.piece.is_empty() {
+                    // Gives the packet's memory back.
+                    self.piece = Bytes::new();
+                }
+                if let Some(frame) = frame {
+                    return Ok(frame);
                 }
             }
             self.fill().await?;
@@ -82,9 +73,9 @@ impl Control {
     }
 
     async fn fill(&mut self) -> Result<(), End> {
-        match self.stream.read_chunks(&mut self.pieces).await {
-            Ok(Some(filled)) => {
-                (self.at, self.filled) = (0, filled);
+        match self.stream.read_chunk(usize::MAX, true).await {
+            Ok(Some(chunk)) => {
+                self.piece = chunk.bytes;
                 Ok(())
             }
             Ok(None) if self.reader.in_frame() => Err(broken(

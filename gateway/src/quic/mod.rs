@@ -37,4 +37,4 @@ pub use endpoint::{BindError, Counters, Listener};
 pub use options::Options;
 pub use service::{Followed, Grown, Opened, PresenceSource, Read, Service, Slice, Watch};
 pub use ticket::Ticket;
-pub use transport::ResetKey;
+pub use transport::{ResetKey, endpoint_config, enlarge_buffers, server_config};

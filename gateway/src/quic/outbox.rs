@@ -132,8 +132,8 @@ impl Outbox {
         loop {
             let last = {
                 let mut state = self.state.lock();
-                if state.answers.is_empty() && answers.capacity() > KEPT_ANSWERS {
-                    // The memory of a burst is not kept while nothing happens.
+                if state.answers.is_empty() {
+                    // No room is kept while nothing happens.
                     answers = Vec::new();
                     state.answers = Vec::new();
                 }
@@ -148,15 +148,13 @@ impl Outbox {
                 continue;
             }
             let weight = answers.iter().map(Answer::weight).sum::<usize>();
-            write_all(&mut answers, &mut to).await?;
+            // In a box, so that a connection that waits does not keep the room for it.
+            Box::pin(write_all(&mut answers, &mut to)).await?;
             self.state.lock().owed -= weight;
             self.written.notify_waiters();
         }
     }
 }
-
-/// Room for this many answers is kept while a connection is idle.
-const KEPT_ANSWERS: usize = 8;
 
 /// Answers are gathered into pieces of about this many bytes.
 const PIECE_BYTES: usize = 32 * 1024;

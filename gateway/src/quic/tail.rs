@@ -1,5 +1,5 @@
 //! A tail: a stream of its own that brings the entries of a log from a cursor on. When to read and when to wait, its machine knows; here
-//! it is done, over QUIC.
+//! it is done, over QUIC. What is done now and then has its future in a box, so that a tail that waits does not keep the room for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,34 +62,55 @@ pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
 }
 
 async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
-    let request = tail.request;
-    let begun = begin(live, &tail).await;
-    let (slice, watch) = match begun {
-        Ok(begun) => begun,
-        Err(failure) => return live.outbox.refuse(request, failure),
-    };
-    // A peer that has no room for the stream has no answer yet; the tail is owed until it has.
-    let Ok(mut to) = live.connection.open_uni().await else {
+    let Some(mut open) = Box::pin(open(live, &tail)).await else {
         return;
     };
-    live.outbox.answered_elsewhere();
-    let opened = TailOpened {
-        request,
-        epoch: slice.epoch,
-        floor: slice.floor,
-        head: slice.head,
-    };
-    let follow = async {
-        write(&mut to, &opened).await?;
-        follow(live, &tail, slice, watch, &mut to).await
-    };
-    let end = follow.await;
+    let end = follow(live, &tail, &mut open).await;
     live.service.followed(&live.session, &tail, Followed::Ended);
     if let Err(End::Failure(failure)) = end {
+        let refused = Refused {
+            request: tail.request,
+            failure,
+        };
         // The stream may be gone by now, and then nobody listens.
-        let _ = write(&mut to, &Refused { request, failure }).await;
-        let _ = to.finish();
+        let _ = Box::pin(write(&mut open.to, &refused)).await;
+        let _ = open.to.finish();
     }
+}
+
+/// A tail that has its stream.
+struct Open<S: Service> {
+    to: SendStream,
+    watch: S::Watch,
+    /// The first page: it was read to find out whether there can be a tail.
+    first: Option<Slice>,
+    opened: TailOpened,
+}
+
+/// Begins the tail and opens its stream; `None` when it was refused or the peer is gone.
+async fn open<S: Service>(live: &Live<S>, tail: &Tail) -> Option<Box<Open<S>>> {
+    let request = tail.request;
+    let (slice, watch) = match begin(live, tail).await {
+        Ok(begun) => begun,
+        Err(failure) => {
+            live.outbox.refuse(request, failure);
+            return None;
+        }
+    };
+    // A peer that has no room for the stream has no answer yet; the tail is owed until it has.
+    let to = live.connection.open_uni().await.ok()?;
+    live.outbox.answered_elsewhere();
+    Some(Box::new(Open {
+        to,
+        watch,
+        opened: TailOpened {
+            request,
+            epoch: slice.epoch,
+            floor: slice.floor,
+            head: slice.head,
+        },
+        first: Some(slice),
+    }))
 }
 
 /// Watches the log, and then reads from the cursor: what comes in between is not missed.
@@ -109,19 +130,18 @@ async fn read<S: Service>(live: &Live<S>, user: &str, after: Seq) -> Result<Slic
     live.service.pull(&live.session, &read).await
 }
 
-async fn follow<S: Service>(
-    live: &Live<S>,
-    tail: &Tail,
-    slice: Slice,
-    mut watch: S::Watch,
-    to: &mut SendStream,
-) -> Result<(), End> {
+async fn follow<S: Service>(live: &Live<S>, tail: &Tail, open: &mut Open<S>) -> Result<(), End> {
     let request = tail.request;
+    let Open {
+        to,
+        watch,
+        first,
+        opened,
+    } = open;
+    Box::pin(write(to, opened)).await?;
     let mut machine = Machine::new(WINDOW, Timing::default(), Moment::ZERO);
     // A stream carries one tail, and a new machine takes it.
-    let _ = machine.ask(request, tail.after, Job::Tail { head: slice.head });
-    // The first page was read to find out whether there can be a tail.
-    let mut first = Some(slice);
+    let _ = machine.ask(request, tail.after, Job::Tail { head: opened.head });
     let note = |followed| live.service.followed(&live.session, tail, followed);
     let mut at = tail.after;
     let stopped = to.stopped();
@@ -131,7 +151,7 @@ async fn follow<S: Service>(
             Some(Wish::Read(wished)) => {
                 let slice = match first.take() {
                     Some(slice) => slice,
-                    None => read(live, &tail.user, wished.after).await?,
+                    None => Box::pin(read(live, &tail.user, wished.after)).await?,
                 };
                 machine.took(request, took(request, &slice)?);
             }
@@ -142,7 +162,7 @@ async fn follow<S: Service>(
                 head,
                 ..
             }) => {
-                to.write_chunk(Bytes::from(page)).await?;
+                Box::pin(to.write_chunk(Bytes::from(page))).await?;
                 let last = last.unwrap_or(at);
                 at = last;
                 note(Followed::Wrote { last, head });
@@ -152,7 +172,7 @@ async fn follow<S: Service>(
             // No times were set.
             Some(Wish::Ping | Wish::Close(_)) => {}
             None => {
-                first = None;
+                *first = None;
                 tokio::select! {
                     grown = watch.grown() => {
                         note(Followed::Grown(grown));

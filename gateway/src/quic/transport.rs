@@ -78,8 +78,9 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
-/// The set-up of the socket.
-pub(super) fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
+/// The set-up of the socket. Public, as the two below, so that it can be measured what the machinery costs by itself.
+#[must_use]
+pub fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, reset_key);
     let mut config = EndpointConfig::new(Arc::new(key));
     config.cid_generator(|| Box::new(RandomIds));
@@ -87,7 +88,7 @@ pub(super) fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
 }
 
 /// Asks the kernel for room. With less the socket works too, only not as fast.
-pub(super) fn enlarge_buffers(socket: &UdpSocket) {
+pub fn enlarge_buffers(socket: &UdpSocket) {
     if let Ok(state) = UdpSocketState::new(socket.into()) {
         let _ = state.set_recv_buffer_size(socket.into(), SOCKET_BUFFER_BYTES);
         let _ = state.set_send_buffer_size(socket.into(), SOCKET_BUFFER_BYTES);
@@ -95,7 +96,10 @@ pub(super) fn enlarge_buffers(socket: &UdpSocket) {
 }
 
 /// The set-up of connections.
-pub(super) fn server_config(
+///
+/// # Errors
+/// When the certificate or an option does not fit.
+pub fn server_config(
     certificate: &Certificate,
     options: &Options,
 ) -> Result<ServerConfig, BindError> {

@@ -175,10 +175,13 @@ impl Gateway {
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
             .max_buf_size(HEAD_BYTES);
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        if let Err(error) = connection.await {
+        // In a box from the beginning, so that a client that stays does not keep the room for its request.
+        let request = Box::pin(
+            builder
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades(),
+        );
+        if let Err(error) = request.await {
             debug!(%peer, %error, "the connection broke");
             return;
         }
