@@ -6,6 +6,8 @@ mod error;
 mod history;
 mod outbox;
 mod schema;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 
 use std::path::Path;

@@ -5,6 +5,8 @@ mod machine;
 mod outgoing;
 mod reports;
 pub(crate) mod run;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
