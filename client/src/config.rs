@@ -10,6 +10,7 @@ use crate::link::Transport;
 use crate::link::http::Target;
 use crate::link::poll::PollWay;
 use crate::link::quic::QuicWay;
+use crate::link::socket::SocketWay;
 use crate::link::{Snapshots, Way};
 use crate::sync::Pace;
 use crate::trust::Trust;
@@ -26,6 +27,7 @@ pub struct Config {
     pub(crate) store: Option<PathBuf>,
     quic: Option<(String, Trust)>,
     http: Option<(String, Option<Trust>)>,
+    web_socket: bool,
     pub(crate) pace: Pace,
 }
 
@@ -42,6 +44,7 @@ impl Config {
             store: None,
             quic: None,
             http: None,
+            web_socket: true,
             pace: Pace::default(),
         }
     }
@@ -77,7 +80,8 @@ impl Config {
         self
     }
 
-    /// The server's HTTP address, `http://host:port`: for networks that let no QUIC through, and for snapshots.
+    /// The server's HTTP address, `http://host:port`: for networks that let no QUIC through, by WebSocket or, where that does
+    /// not work either, by long poll; and for snapshots.
     #[must_use]
     pub fn http(mut self, url: impl Into<String>) -> Self {
         self.http = Some((url.into(), None));
@@ -88,6 +92,13 @@ impl Config {
     #[must_use]
     pub fn https(mut self, url: impl Into<String>, trust: Trust) -> Self {
         self.http = Some((url.into(), Some(trust)));
+        self
+    }
+
+    /// Whether to try the WebSocket before the long poll, over HTTP. By default it is tried.
+    #[must_use]
+    pub fn web_socket(mut self, yes: bool) -> Self {
+        self.web_socket = yes;
         self
     }
 
@@ -133,6 +144,22 @@ impl Config {
         !self.device.is_empty() && !self.of_another
     }
 
+    /// The device whose cursor is reported; an empty id for none.
+    fn reported_device(&self) -> (&str, u8) {
+        match self.reports() {
+            true => (&self.device, self.platform),
+            false => ("", self.platform),
+        }
+    }
+
+    /// Whose log it is, where that is not the token's own.
+    fn other(&self) -> String {
+        match self.of_another {
+            true => self.user.clone(),
+            false => String::new(),
+        }
+    }
+
     /// The transports, the best one first, and where snapshots come from.
     pub(crate) fn ways(&self) -> Result<Ways, Error> {
         let mut ways: Vec<(Transport, Arc<dyn Way>)> = Vec::new();
@@ -153,6 +180,11 @@ impl Config {
         let mut snapshots: Option<Arc<dyn Snapshots>> = None;
         if let Some((url, trust)) = &self.http {
             let target = Target::read(url, trust.as_ref(), b"http/1.1")?;
+            if self.web_socket {
+                let (device, of) = (self.reported_device(), self.other());
+                let way = SocketWay::new(target.clone(), &self.token, device, of);
+                ways.push((Transport::WebSocket, Arc::new(way)));
+            }
             let way = PollWay::new(target, &self.token, &self.user, &self.device);
             snapshots = Some(Arc::new(way.clone()));
             ways.push((Transport::LongPoll, Arc::new(way)));

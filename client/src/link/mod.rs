@@ -4,6 +4,7 @@
 pub(crate) mod http;
 pub(crate) mod poll;
 pub(crate) mod quic;
+pub(crate) mod socket;
 
 use std::pin::Pin;
 use std::sync::Arc;
