@@ -81,9 +81,14 @@ impl Client {
             config.user.clone(),
             config.device.clone(),
         );
-        let keeper = Keeper::start(move || match path {
-            Some(path) => Store::open(&path, &user, &device),
-            None => Store::in_memory(&user, &device),
+        let after = config.after;
+        let keeper = Keeper::start(move || {
+            let mut store = match path {
+                Some(path) => Store::open(&path, &user, &device)?,
+                None => Store::in_memory(&user, &device)?,
+            };
+            store.begin_after(after)?;
+            Ok(store)
         })
         .await?;
         let mut seed = [0; 8];

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use waybill_core::id::Seq;
+
 use crate::connector::{Connector, Identity};
 use crate::error::Error;
 use crate::link::Transport;
@@ -25,6 +27,7 @@ pub struct Config {
     platform: u8,
     of_another: bool,
     pub(crate) store: Option<PathBuf>,
+    pub(crate) after: Seq,
     quic: Option<(String, Trust)>,
     http: Option<(String, Option<Trust>)>,
     web_socket: bool,
@@ -42,6 +45,7 @@ impl Config {
             platform: 0,
             of_another: false,
             store: None,
+            after: Seq(0),
             quic: None,
             http: None,
             web_socket: true,
@@ -70,6 +74,13 @@ impl Config {
     #[must_use]
     pub fn store(mut self, file: impl Into<PathBuf>) -> Self {
         self.store = Some(file.into());
+        self
+    }
+
+    /// Begins after this entry, when the store is a fresh one. By default it begins with the first entry that the server has.
+    #[must_use]
+    pub fn begin_after(mut self, after: Seq) -> Self {
+        self.after = after;
         self
     }
 

@@ -83,8 +83,26 @@ impl Store {
         })
     }
 
+    /// Lets an empty store begin after an entry, as if those before it had been forgotten. One that has begun stays as it is.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn begin_after(&mut self, after: Seq) -> Result<(), StoreError> {
+        let Position { epoch, cursor, .. } = self.position;
+        if epoch.is_some() || cursor.0 > 0 {
+            return Ok(());
+        }
+        self.change(|transaction| {
+            let sql = "UPDATE meta SET cursor = ?1, forgotten = ?1";
+            transaction.execute(sql, [signed(after.0)?])?;
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
     /// Takes note of which history it is. The first one is simply named; another one is fetched anew from its beginning, while
-    /// the old one stays to be read until the new one has come as far as `head`.
+    /// the old one stays to be read until the new one has come as far as `head`. One that ends before the cursor is
+    /// another one in any case.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -96,7 +114,7 @@ impl Store {
             ..
         } = self.position;
         self.change(|transaction| {
-            if !building && known.is_none() && cursor.0 == 0 {
+            if !building && known.is_none() && cursor <= head {
                 transaction.execute("UPDATE meta SET epoch = ?1", [epoch.0])?;
                 return Ok(());
             }

@@ -217,7 +217,10 @@ async fn next(
             // Small batches that have gathered are stored together.
             while reading.next.is_none() && batch.entries.len() < PAGE as usize {
                 match reading.batches.try_recv() {
-                    Ok(Ok(more)) if more.epoch == batch.epoch => {
+                    Ok(Ok(more))
+                        if more.epoch == batch.epoch
+                            && batch.entries.len() + more.entries.len() <= PAGE as usize =>
+                    {
                         batch.head = more.head;
                         batch.entries.extend(more.entries);
                     }
