@@ -63,7 +63,10 @@ async fn a_log_is_stored_followed_and_acknowledged() {
     server.memory.append("ann", b"{\"late\":1}");
     stored(&client, 2_501).await;
     let last = client.entries(Seq(2_500), 10).await.unwrap();
-    assert_eq!(last[0].message().unwrap().content.as_deref(), Some("{\"late\":1}"));
+    assert_eq!(
+        last[0].message().unwrap().content.as_deref(),
+        Some("{\"late\":1}")
+    );
     server
         .until(|memory| memory.cursor("ann", DEVICE) == Seq(2_501))
         .await;
@@ -96,10 +99,17 @@ async fn a_client_comes_back_when_the_server_does() {
         server.stopped().await;
         until(&mut events, |event| matches!(event, Event::Offline { .. })).await;
         memory.append_many("ann", 10, b"{}");
-        let key = client.enqueue(Message::text("bob", &round.to_string())).await.unwrap();
+        let key = client
+            .enqueue(Message::text("bob", &round.to_string()))
+            .await
+            .unwrap();
         assert_eq!(client.outbox().await.unwrap()[0].key, key);
         server = Server::on(address, &certificate, options(), Arc::clone(&memory));
-        until(&mut events, |event| matches!(event, Event::Sent(sent) if sent.key == key)).await;
+        until(
+            &mut events,
+            |event| matches!(event, Event::Sent(sent) if sent.key == key),
+        )
+        .await;
         stored(&client, 10 + 10 * round).await;
     }
     let sent = [r#"{"text":"1"}"#, r#"{"text":"2"}"#, r#"{"text":"3"}"#];
@@ -122,7 +132,11 @@ async fn a_reconnection_pulls_in_its_first_flight() {
     until(&mut events, is_online).await;
     server.memory.append("ann", b"{}");
     stored(&client, 6).await;
-    assert_eq!(server.memory.early_pulls.load(Ordering::SeqCst), 1, "the second one's");
+    assert_eq!(
+        server.memory.early_pulls.load(Ordering::SeqCst),
+        1,
+        "the second one's"
+    );
     client.close().await;
 }
 
@@ -138,7 +152,11 @@ async fn a_client_moves_with_its_device_and_keeps_its_connection() {
         stored(&client, round).await;
         client.send(Message::text("bob", "after")).await.unwrap();
     }
-    assert_eq!(server.memory.hellos.load(Ordering::SeqCst), 1, "without a new hello");
+    assert_eq!(
+        server.memory.hellos.load(Ordering::SeqCst),
+        1,
+        "without a new hello"
+    );
     client.close().await;
     let mut losses = 0;
     while let Some(event) = events.next().await {
@@ -157,15 +175,28 @@ async fn another_history_takes_the_place_of_the_old_one() {
     let mut log = client.follow(Seq(0));
     server.memory.reset(Epoch([9; 16]));
     server.memory.append_many("ann", 3, b"{\"new\":1}");
-    server.memory.goodbye.send_replace(Some(Bye::new(Code::CLOSED, "")));
+    server
+        .memory
+        .goodbye
+        .send_replace(Some(Bye::new(Code::CLOSED, "")));
     until(&mut events, |event| matches!(event, Event::Offline { .. })).await;
-    assert_eq!(client.entries(Seq(0), 100).await.unwrap().len(), 8, "the old one is there");
+    assert_eq!(
+        client.entries(Seq(0), 100).await.unwrap().len(),
+        8,
+        "the old one is there"
+    );
     server.memory.goodbye.send_replace(None);
-    let shown = until(&mut events, |event| matches!(event, Event::NewHistory { .. })).await;
+    let shown = until(&mut events, |event| {
+        matches!(event, Event::NewHistory { .. })
+    })
+    .await;
     assert_eq!(shown, Event::NewHistory { until: Seq(3) });
     stored(&client, 3).await;
     let entries = client.entries(Seq(0), 100).await.unwrap();
-    assert!(entries.iter().all(|entry| entry.json().contains("new")), "{entries:?}");
+    assert!(
+        entries.iter().all(|entry| entry.json().contains("new")),
+        "{entries:?}"
+    );
     assert!(matches!(log.next().await, Err(FollowError::NewHistory)));
     client.close().await;
 }
@@ -176,12 +207,19 @@ async fn sends_keep_their_order_and_are_told_what_became_of_them() {
     let client = Arc::new(open(config(&server, "ann")).await);
     let mut keys = Vec::new();
     for number in 0..200 {
-        keys.push(client.enqueue(Message::text("bob", &number.to_string())).await.unwrap());
+        keys.push(
+            client
+                .enqueue(Message::text("bob", &number.to_string()))
+                .await
+                .unwrap(),
+        );
     }
     // One with a key that is on its way already is the same message.
     let again = Message::text("bob", "199").key(&keys[199]);
     client.send(again).await.unwrap();
-    let expected: Vec<_> = (0..200).map(|number| format!(r#"{{"text":"{number}"}}"#)).collect();
+    let expected: Vec<_> = (0..200)
+        .map(|number| format!(r#"{{"text":"{number}"}}"#))
+        .collect();
     assert_eq!(server.memory.contents("bob"), expected);
     let refused = client.send(Message::text(NOBODY, "x").key("k")).await;
     let Err(SendError::Refused(Error::Refused(failure))) = refused else {
@@ -201,7 +239,9 @@ async fn a_message_that_waits_is_sent_by_the_next_client_on_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ann.sqlite");
     // The first one's token is refused, so nothing is sent.
-    let mut wrong = Config::new("ann", "no token").device(DEVICE, 2).store(&path);
+    let mut wrong = Config::new("ann", "no token")
+        .device(DEVICE, 2)
+        .store(&path);
     wrong = wrong.quic(server.address.to_string(), Trust::Pinned(server.pin));
     let client = open(wrong).await;
     let waiting = client.send(Message::text("bob", "hi").key("k"));
@@ -214,7 +254,11 @@ async fn a_message_that_waits_is_sent_by_the_next_client_on_the_store() {
     client.close().await;
     let client = open(config(&server, "ann").store(&path)).await;
     let mut events = client.events();
-    until(&mut events, |event| matches!(event, Event::Sent(sent) if sent.key == "k")).await;
+    until(
+        &mut events,
+        |event| matches!(event, Event::Sent(sent) if sent.key == "k"),
+    )
+    .await;
     assert_eq!(server.memory.contents("bob"), [r#"{"text":"hi"}"#]);
     let taken = Client::open(config(&server, "ann").store(&path)).await;
     assert!(matches!(taken, Err(OpenError::Store(StoreError::InUse(_)))));
@@ -233,7 +277,10 @@ async fn a_connection_that_is_refused_is_tried_again_as_the_server_asks() {
     else {
         panic!("not offline");
     };
-    assert!(retry_in >= Duration::from_millis(50), "{retry_in:?} {error}");
+    assert!(
+        retry_in >= Duration::from_millis(50),
+        "{retry_in:?} {error}"
+    );
     *server.memory.unwelcome.lock() = None;
     server.memory.append("ann", b"{}");
     stored(&client, 1).await;

@@ -150,7 +150,10 @@ impl Memory {
     /// How far a device has stored its log.
     pub fn cursor(&self, user: &str, device: &str) -> Seq {
         let cursors = self.cursors.lock();
-        cursors.get(&format!("{user} {device}")).copied().unwrap_or_default()
+        cursors
+            .get(&format!("{user} {device}"))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Answers the sends that wait, the last one first.
