@@ -314,7 +314,7 @@ pub struct Follow {
 
 impl Follow {
     /// The next entries, at least one; waits for as long as there are none. `None` when the client has ended and everything
-    /// that is stored was taken. Nothing is lost when the future is dropped.
+    /// that is stored was taken, or the client was closed. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     /// When the store cannot be read, or has another history now.
@@ -334,7 +334,11 @@ impl Follow {
                     let entries = store.entries(after, FOLLOW_ENTRIES)?;
                     Ok((store.position().generation, entries))
                 });
-                let (generation, entries) = read.await?;
+                let (generation, entries) = match read.await {
+                    // The client was closed, and its store with it.
+                    Err(StoreError::Closed) => return Ok(None),
+                    read => read?,
+                };
                 if generation != self.generation {
                     return Err(FollowError::NewHistory);
                 }

@@ -9,7 +9,7 @@ use waybill_core::id::Seq;
 use crate::connector::{Connector, Identity};
 use crate::error::Error;
 use crate::link::Transport;
-use crate::link::http::Target;
+use crate::link::http::{Target, bearer};
 use crate::link::poll::PollWay;
 use crate::link::quic::QuicWay;
 use crate::link::socket::SocketWay;
@@ -174,6 +174,8 @@ impl Config {
     /// The transports, the best one first, and where snapshots come from.
     pub(crate) fn ways(&self) -> Result<Ways, Error> {
         let mut ways: Vec<(Transport, Arc<dyn Way>)> = Vec::new();
+        // A token that cannot be said will not be taken either, however often it is tried.
+        bearer(&self.token)?;
         if let Some((server, trust)) = &self.quic {
             let mut identity = Identity::new(&self.token);
             if self.reports() {

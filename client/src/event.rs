@@ -46,8 +46,8 @@ pub enum Event {
     Sent(Sent),
     /// The server will not have a message. It stays in the outbox, with the reason, until it is discarded.
     Refused {
-        /// Its number in the outbox.
-        id: u64,
+        /// Its key.
+        key: String,
         /// Why.
         error: Error,
     },

@@ -15,6 +15,9 @@ use crate::log_entry::LogEntry;
 use crate::message::Sent;
 use crate::sync::Batch;
 
+/// Addresses of a name that are tried.
+const ADDRESSES: usize = 4;
+
 /// A way over QUIC.
 pub(crate) struct QuicWay(Arc<Inner>);
 
@@ -74,18 +77,21 @@ impl Inner {
             after,
             limit: PAGE,
         };
-        for address in addresses {
-            let pulled = self
-                .connector
-                .connect_pulling(address, &self.name, &self.identity, &pull)
-                .await;
-            match pulled {
+        let addresses: Vec<_> = addresses.take(ADDRESSES).collect();
+        for address in &addresses {
+            // One that says nothing must not keep the others from being tried.
+            let patience = CONNECT / u32::try_from(addresses.len()).unwrap_or(1);
+            let pulling =
+                self.connector
+                    .connect_pulling(*address, &self.name, &self.identity, &pull);
+            let pulled = timeout(patience, pulling).await;
+            match pulled.unwrap_or_else(|_| Err(silent("QUIC"))) {
                 Ok((connection, page, _)) => return self.opened(connection, Some(page)),
                 // The log is not what was expected: what it is, the welcome says.
                 Err(error) if is_elsewhere(&error) && self.user.is_empty() => {
                     let connection = self
                         .connector
-                        .connect(address, &self.name, &self.identity)
+                        .connect(*address, &self.name, &self.identity)
                         .await?;
                     return self.opened(connection, None);
                 }

@@ -102,15 +102,16 @@ impl Store {
         Ok(())
     }
 
-    /// The server will not have a message: it stays, with the reason, until it is discarded or put in again.
+    /// The server will not have a message: it stays, with the reason, until it is discarded or put in again. Its key; `None`
+    /// when there is no such message.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn refused(&self, id: u64, reason: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE outbox SET refusal = ?2 WHERE id = ?1")?
-            .execute((signed(id)?, reason))?;
-        Ok(())
+    pub fn refused(&self, id: u64, reason: &str) -> Result<Option<String>, StoreError> {
+        let sql = "UPDATE outbox SET refusal = ?2 WHERE id = ?1 RETURNING key";
+        let mut update = self.connection.prepare_cached(sql)?;
+        let key = update.query_row((signed(id)?, reason), |row| row.get(0));
+        Ok(key.optional()?)
     }
 
     /// Takes a refused message out. One that may still be sent stays; the answer says whether there was one to take out.

@@ -235,7 +235,11 @@ impl Machine {
     pub(crate) fn wake(&self) -> Option<u64> {
         let line = match self.line {
             Line::Waiting { until } => Some(until),
-            Line::Online { way, .. } if way > 0 && self.probe.is_none() => Some(self.better_at),
+            Line::Online { way, .. }
+                if way > 0 && self.probe.is_none() && self.closing.is_none() =>
+            {
+                Some(self.better_at)
+            }
             _ => None,
         };
         let online = self.online().is_some();
@@ -429,10 +433,8 @@ impl Machine {
             return;
         }
         self.asked = self.asked.max(error.retry_after_ms());
-        // A server that has said something is there: another way to it would hear the same.
-        let silent = error.code().is_none();
         let untried = (0..self.ways).find(|way| !self.tried.contains(way));
-        match untried.filter(|_| silent && !was_online && self.closing.is_none()) {
+        match untried.filter(|_| !error.is_later() && !was_online && self.closing.is_none()) {
             Some(way) => self.connect(way),
             None => self.wait(error),
         }
@@ -443,7 +445,7 @@ impl Machine {
         let Line::Online { way: current, .. } = self.line else {
             return;
         };
-        if error.code().is_none() && way + 1 < current {
+        if !error.is_later() && way + 1 < current {
             self.probe(way + 1);
         } else {
             self.better_at = self.now.saturating_add(millis(self.pace.better));

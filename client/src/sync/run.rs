@@ -79,7 +79,8 @@ enum Done {
     Happened(Happened),
     Answered(LinkId, u64, Result<Option<Sent>, Error>),
     Queued(u64, Queued),
-    Settled(u64, Result<Sent, Error>),
+    /// Either it was sent, or the message with this key will not be.
+    Settled(u64, Result<Sent, (String, Error)>),
     Skipped(Snapshot, Position),
     Broken(StoreError),
 }
@@ -419,16 +420,14 @@ impl Runner {
     fn settle(&mut self, id: u64, refusal: Option<Error>) {
         let sent = self.sent.remove(&id);
         self.work(move |store| {
-            let written = match &refusal {
-                None => store.sent(id),
-                Some(error) => store.refused(id, &error.to_string()),
+            let settled = match refusal {
+                None => store.sent(id).map(|()| sent.map(Ok)),
+                Some(error) => store
+                    .refused(id, &error.to_string())
+                    .map(|key| key.map(|key| Err((key, error)))),
             };
-            let answer = match (refusal, sent) {
-                (Some(error), _) => Some(Err(error)),
-                (None, sent) => sent.map(Ok),
-            };
-            match written {
-                Ok(()) => answer.map(|answer| Done::Settled(id, answer)),
+            match settled {
+                Ok(answer) => answer.map(|answer| Done::Settled(id, answer)),
                 Err(error) => Some(Done::Broken(error)),
             }
         });
@@ -576,14 +575,15 @@ impl Runner {
         }
     }
 
-    fn settled(&mut self, id: u64, answer: Result<Sent, Error>) {
+    fn settled(&mut self, id: u64, answer: Result<Sent, (String, Error)>) {
         for waiter in self.waiters.remove(&id).unwrap_or_default() {
+            let told = answer.clone();
             // One who has gone away is no matter.
-            let _ = waiter.send(answer.clone().map_err(SendError::Refused));
+            let _ = waiter.send(told.map_err(|(_, error)| SendError::Refused(error)));
         }
         self.tell(match answer {
             Ok(sent) => Event::Sent(sent),
-            Err(error) => Event::Refused { id, error },
+            Err((key, error)) => Event::Refused { key, error },
         });
     }
 

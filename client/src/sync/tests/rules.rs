@@ -111,6 +111,15 @@ fn a_server_that_asks_for_time_is_left_alone_for_as_long() {
 }
 
 #[test]
+fn a_server_that_does_not_offer_a_way_is_reached_by_the_next() {
+    let mut machine = machine(2, 0);
+    let (link, _) = connects(&after(&mut machine, 0, Event::Tick));
+    let error = refused(Code::NO_ROUTE);
+    let (_, way) = connects(&after(&mut machine, 1, Event::Trouble(link, error)));
+    assert_eq!(way, 1);
+}
+
+#[test]
 fn a_token_that_is_refused_and_a_device_that_is_elsewhere_are_the_end() {
     for (code, device) in [
         (Code::TOKEN_EXPIRED, false),
