@@ -1,5 +1,6 @@
 //! The client of a program: a log kept in step with a server, a store, an outbox.
 
+use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
@@ -64,6 +65,8 @@ pub struct Client {
     commands: mpsc::Sender<Command>,
     keeper: Keeper,
     events: broadcast::Sender<Event>,
+    /// For the first one who listens.
+    first: std::sync::Mutex<Option<broadcast::Receiver<Event>>>,
     shown: watch::Receiver<Shown>,
     task: Mutex<Option<JoinHandle<End>>>,
 }
@@ -96,7 +99,7 @@ impl Client {
         let begin = keeper.run(|store| Ok((store.shown(), store.position().generation)));
         let (cursor, generation) = begin.await?;
         let (to, commands) = mpsc::channel(COMMANDS);
-        let (events, _) = broadcast::channel(EVENTS);
+        let (events, first) = broadcast::channel(EVENTS);
         let (show, shown) = watch::channel(Shown {
             cursor,
             generation,
@@ -117,16 +120,18 @@ impl Client {
             commands: to,
             keeper,
             events,
+            first: std::sync::Mutex::new(Some(first)),
             shown,
             task: Mutex::new(Some(task)),
         })
     }
 
-    /// What happens from now on. A listener that is too slow is told how many events it missed; for every entry without
-    /// exception there is [`Client::follow`].
+    /// What happens from now on; the first call gives what has happened since the client was opened. A listener that is too slow
+    /// is told how many events it missed; for every entry without exception there is [`Client::follow`].
     #[must_use]
     pub fn events(&self) -> Events {
-        Events(self.events.subscribe())
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        Events(first.take().unwrap_or_else(|| self.events.subscribe()))
     }
 
     /// Sends a message and waits for the server's answer, through any number of lost connections. Then it is on the server's
