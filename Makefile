@@ -105,7 +105,7 @@ endure: setup-test
 	@$(MAKE) --no-print-directory build-all
 	@$(STEP) "$(KILLS) kills, $(CLIENT_KILLS) of a client, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) \
 	    WAYBILL_CLIENT_KILLS=$(CLIENT_KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
-	    $(CARGO) test --release --locked --workspace --test kill --test client_kill --test power -- --nocapture
+	    $(CARGO) test --release --locked --workspace --test kill --test client_kill --test power --test client_power -- --nocapture
 
 deny:
 	@command -v cargo-deny >/dev/null 2>&1 || { \
