@@ -167,7 +167,7 @@ impl Client {
         let now = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
         let (queued, entered) = oneshot::channel();
         let command = Command::Send {
-            message,
+            message: Box::new(message),
             now,
             queued,
             sent,

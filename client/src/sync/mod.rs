@@ -3,10 +3,13 @@
 mod backoff;
 mod machine;
 mod outgoing;
+mod reading;
 mod reports;
 pub(crate) mod run;
+mod sender;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::time::Duration;
 

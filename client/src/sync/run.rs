@@ -2,9 +2,7 @@
 //! Whatever ends comes back through one queue, so that the machine sees the store's work in the order in which it was done.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -13,11 +11,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use waybill_core::id::Seq;
 use waybill_core::wire::Outgoing;
 
-use super::machine::{Event as Happened, LinkId, Machine, News, Reached, Wish};
+use super::machine::Machine;
+use super::reading::{Reading, next};
+use super::sender::send_in_order;
+use super::words::{Event as Happened, LinkId, News, Reached, Wish};
 use super::{Batch, End, Pace};
 use crate::error::Error;
 use crate::event::{Event, SendError};
-use crate::link::{Link, Opened, PAGE, Snapshots, Transport, Way};
+use crate::link::{Link, Opened, Snapshots, Transport, Way};
 use crate::message::Sent;
 use crate::store::thread::Keeper;
 use crate::store::{Position, Snapshot, StoreError};
@@ -35,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) enum Command {
     /// Put a message into the outbox, say when it is there, and again when the server has answered.
     Send {
-        message: Outgoing,
+        message: Box<Outgoing>,
         now: u64,
         queued: oneshot::Sender<Result<(), SendError>>,
         sent: Option<oneshot::Sender<Result<Sent, SendError>>>,
@@ -74,7 +75,7 @@ pub(crate) struct Parts {
 }
 
 /// What has ended.
-enum Done {
+pub(super) enum Done {
     Connected(LinkId, Result<Opened, Error>),
     Happened(Happened),
     Answered(LinkId, u64, Result<Option<Sent>, Error>),
@@ -88,7 +89,7 @@ enum Done {
 type Waiter = oneshot::Sender<Result<Sent, SendError>>;
 
 /// Who waits for a message that has entered the outbox.
-struct Queued {
+pub(super) struct Queued {
     queued: oneshot::Sender<Result<(), SendError>>,
     sent: Option<Waiter>,
 }
@@ -98,14 +99,6 @@ struct Live {
     link: Arc<dyn Link>,
     /// Numbers of messages, in the order in which they are to be sent. At most [`Pace::sends`] wait here.
     ids: mpsc::UnboundedSender<u64>,
-}
-
-/// What a link brings.
-struct Reading {
-    link: LinkId,
-    batches: mpsc::Receiver<Result<Batch, Error>>,
-    /// What was taken too early.
-    next: Option<Result<Batch, Error>>,
 }
 
 struct Runner {
@@ -192,47 +185,6 @@ pub(crate) async fn run(parts: Parts) -> End {
     }
     commands.close();
     runner.finish().await
-}
-
-/// The next batch of the link that may be read; waits for ever while none may.
-async fn next(
-    reading: &mut Option<Reading>,
-    reads: Option<LinkId>,
-) -> (LinkId, Result<Batch, Error>) {
-    match reading {
-        Some(reading) if Some(reading.link) == reads => {
-            let first = match reading.next.take() {
-                Some(next) => Some(next),
-                None => reading.batches.recv().await,
-            };
-            let mut batch = match first {
-                Some(Ok(batch)) => batch,
-                Some(Err(error)) => return (reading.link, Err(error)),
-                None => {
-                    return (
-                        reading.link,
-                        Err(Error::Lost("the link has ended".to_owned())),
-                    );
-                }
-            };
-            // Small batches that have gathered are stored together.
-            while reading.next.is_none() && batch.entries.len() < PAGE as usize {
-                match reading.batches.try_recv() {
-                    Ok(Ok(more))
-                        if more.epoch == batch.epoch
-                            && batch.entries.len() + more.entries.len() <= PAGE as usize =>
-                    {
-                        batch.head = more.head;
-                        batch.entries.extend(more.entries);
-                    }
-                    Ok(other) => reading.next = Some(other),
-                    Err(_) => break,
-                }
-            }
-            (reading.link, Ok(batch))
-        }
-        _ => std::future::pending().await,
-    }
 }
 
 fn close(events: &broadcast::Sender<Event>, shown: &watch::Sender<Shown>, end: End) -> End {
@@ -608,42 +560,5 @@ impl Runner {
             let _ = waiter.send(Err(SendError::Ended(end.clone())));
         }
         close(&self.events, &self.shown, end)
-    }
-}
-
-/// Sends messages in the order of their numbers: each is begun before the next one, and none waits for another's answer.
-async fn send_in_order(
-    link: LinkId,
-    mut ids: mpsc::UnboundedReceiver<u64>,
-    to: Arc<dyn Link>,
-    keeper: Keeper,
-    done: mpsc::UnboundedSender<Done>,
-) {
-    while let Some(id) = ids.recv().await {
-        let message = match keeper.run(move |store| store.outgoing(id)).await {
-            Ok(Some(message)) => message,
-            Ok(None) => {
-                let _ = done.send(Done::Answered(link, id, Ok(None)));
-                continue;
-            }
-            Err(error) => {
-                let _ = done.send(Done::Broken(error));
-                return;
-            }
-        };
-        let mut sending = to.send(message);
-        let begun = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
-        let answered = done.clone();
-        match begun {
-            Poll::Ready(answer) => {
-                let _ = answered.send(Done::Answered(link, id, answer.map(Some)));
-            }
-            Poll::Pending => {
-                tokio::spawn(async move {
-                    let answer = sending.await;
-                    let _ = answered.send(Done::Answered(link, id, answer.map(Some)));
-                });
-            }
-        }
     }
 }

@@ -7,7 +7,8 @@ use waybill_core::wire::{Code, Failure};
 
 use crate::error::Error;
 use crate::store::Position;
-use crate::sync::machine::{Event, LinkId, Machine, News, Reached, Wish};
+use crate::sync::machine::Machine;
+use crate::sync::words::{Event, LinkId, News, Reached, Wish};
 use crate::sync::{End, Pace};
 
 const EPOCH: Epoch = Epoch([1; 16]);

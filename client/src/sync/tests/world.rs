@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::log_entry::LogEntry;
 use crate::message::Message;
 use crate::store::{READ_ENTRIES, Snapshot, Store};
-use crate::sync::machine::{Event, LinkId, Machine, Reached, Wish};
+use crate::sync::machine::Machine;
+use crate::sync::words::{Event, LinkId, Reached, Wish};
 use crate::sync::{Batch, End, Pace};
 
 /// Messages that the device sends.
@@ -64,7 +65,7 @@ enum Item {
 #[derive(Debug)]
 enum Ask {
     Connect,
-    Send(u64, Message),
+    Send(u64, Box<Message>),
     Acknowledge(Seq),
     Snapshot(Reached),
 }
@@ -195,7 +196,7 @@ impl World {
             }
             Wish::Snapshot { link, reached } => self.ask(link, Ask::Snapshot(reached)),
             Wish::Send { link, id } => match self.store.outgoing(id).unwrap() {
-                Some(message) => self.ask(link, Ask::Send(id, message.into())),
+                Some(message) => self.ask(link, Ask::Send(id, Box::new(message.into()))),
                 None => self.disk.push_back(Event::Answered(link, id, None)),
             },
             Wish::Settle { id, refusal } => {
@@ -321,7 +322,7 @@ impl World {
         }
         match ask {
             Ask::Connect => {}
-            Ask::Send(id, message) => self.take(link, id, message),
+            Ask::Send(id, message) => self.take(link, id, *message),
             Ask::Acknowledge(seq) => {
                 let stored = self.store.position().cursor;
                 assert!(seq <= stored, "only what is stored is acknowledged");
