@@ -7,12 +7,13 @@ PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/release
 DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
-QUICK_TESTS := arrows bad_input command_line shutdown snapshot restore kill
+QUICK_TESTS := arrows bad_input client client_kill command_line shutdown snapshot restore kill
 # What `make fuzz` runs (all, when empty), and for how long each.
 TARGET ?=
 SECONDS ?= 60
-# How often `make endure` kills the server and cuts its power.
+# How often `make endure` kills the server, a client, and cuts the power.
 KILLS ?= 50
+CLIENT_KILLS ?= 200
 CUTS ?= 20
 
 # The Python that scripts/setup.sh makes for the tests.
@@ -26,7 +27,7 @@ help:
 	@echo "make run      install what the build needs, build, serve on $(DATA)"
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
-	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
+	@echo "make endure   kills of server and client, and power cuts, many in a row: KILLS=50 CLIENT_KILLS=200 CUTS=20"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make fuzz     every decoder, guided by coverage; one of them, longer: TARGET=gob SECONDS=600"
@@ -107,8 +108,9 @@ test: setup-test
 
 endure: setup-test
 	@$(MAKE) --no-print-directory build-all
-	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
-	    $(CARGO) test --release --locked --workspace --test kill --test power -- --nocapture
+	@$(STEP) "$(KILLS) kills, $(CLIENT_KILLS) of a client, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) \
+	    WAYBILL_CLIENT_KILLS=$(CLIENT_KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
+	    $(CARGO) test --release --locked --workspace --test kill --test client_kill --test power --test client_power -- --nocapture
 
 # The decoders are compiled once more, to count what they run through; what they depend on, RocksDB too, is not.
 fuzz: setup

@@ -156,10 +156,13 @@ pub struct Pull {
     /// From after this seq.
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub after: u64,
-    /// Stay and print what comes.
+    /// Stay and print what comes, through any number of lost connections.
     #[arg(long)]
     pub follow: bool,
-    /// Over QUIC instead of HTTP.
+    /// With --follow: keep the log in this SQLite file, and go on from there the next time.
+    #[arg(long, requires = "follow", value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Over QUIC instead of HTTP; with --follow, over HTTP where QUIC does not work.
     #[arg(long)]
     pub quic: bool,
     /// The server's QUIC address.

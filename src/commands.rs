@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub mod bench;
+mod follow;
 pub mod pull;
 pub mod replay;
 pub mod restore;

@@ -48,6 +48,11 @@ impl Api {
         })
     }
 
+    /// The server's address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The token in use.
     pub fn token(&self) -> &str {
         &self.token

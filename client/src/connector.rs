@@ -10,7 +10,6 @@ use quinn::udp::UdpSocketState;
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt,
 };
-use rustls::crypto::aws_lc_rs::default_provider;
 use waybill_core::id::Seq;
 use waybill_core::wire::{
     self, ALPN, Capabilities, Device, Hello, MAX_HELLO_FRAME, Page, Pull, ServerFrame, Welcome,
@@ -19,7 +18,7 @@ use waybill_core::wire::{
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::frames::{Control, Frames, write_error};
-use crate::trust::{PinVerifier, Trust};
+use crate::trust::{Trust, tls};
 
 /// Nothing heard for so long means that the connection is gone.
 const IDLE: Duration = Duration::from_secs(30);
@@ -208,6 +207,18 @@ impl Connector {
         ))
     }
 
+    /// Goes on from a new socket: the network of this machine has changed. Connections live on (RFC 9000, section 9).
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub fn move_socket(&self) -> Result<(), Error> {
+        let mut any = self.endpoint.local_addr().map_err(Error::setup)?;
+        any.set_port(0);
+        let socket = UdpSocket::bind(any).map_err(Error::setup)?;
+        enlarge_buffers(&socket);
+        self.endpoint.rebind(socket).map_err(Error::setup)
+    }
+
     /// The socket, for tests that move it.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -272,19 +283,7 @@ async fn greet(
 }
 
 fn client_config(trust: Trust) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(Error::setup)?;
-    let mut tls = match trust {
-        Trust::Pinned(pin) => {
-            let verifier = Arc::new(PinVerifier { pin, provider });
-            tls.dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth()
-        }
-        Trust::Roots(roots) => tls.with_root_certificates(roots).with_no_client_auth(),
-    };
+    let mut tls = tls(trust, &[&rustls::version::TLS13])?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_early_data = true;
     let tls = QuicClientConfig::try_from(tls).map_err(Error::setup)?;

@@ -50,6 +50,25 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether the server was reached and wants to be asked again later: another way to it would hear the same.
+    pub(crate) fn is_later(&self) -> bool {
+        match self {
+            Self::Refused(failure) => failure.retryable,
+            Self::Ended { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to wait before trying again, in milliseconds; 0 when it has no opinion.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> u64 {
+        match self {
+            Self::Refused(failure) => failure.retry_after_ms.into(),
+            Self::Ended { retry_after_ms, .. } => (*retry_after_ms).into(),
+            _ => 0,
+        }
+    }
 }
 
 impl From<CodecError> for Error {

@@ -5,10 +5,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use sha2::{Digest, Sha256};
+
+use crate::error::Error;
 
 /// SHA-256 of a certificate in DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +57,31 @@ pub enum Trust {
     Roots(RootCertStore),
 }
 
+/// TLS for a client that trusts so.
+pub(crate) fn tls(
+    trust: Trust,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(default_provider());
+    let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(Error::setup)?;
+    Ok(match trust {
+        Trust::Pinned(pin) => {
+            let verifier = Arc::new(PinVerifier { pin, provider });
+            tls.dangerous()
+                .with_custom_certificate_verifier(verifier)
+                .with_no_client_auth()
+        }
+        Trust::Roots(roots) => tls.with_root_certificates(roots).with_no_client_auth(),
+    })
+}
+
 /// Compares the fingerprint, and checks that the server holds the key of the certificate.
 #[derive(Debug)]
-pub(crate) struct PinVerifier {
-    pub pin: Fingerprint,
-    pub provider: Arc<CryptoProvider>,
+struct PinVerifier {
+    pin: Fingerprint,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for PinVerifier {

@@ -36,15 +36,20 @@ pub struct Memory {
     pub joins: AtomicUsize,
     pub sends: AtomicUsize,
     pub pulls: AtomicUsize,
+    /// Pulls of sessions that had not joined yet, so that they came as early data.
+    pub early_pulls: AtomicUsize,
     /// Bytes of entries handed out.
     pub bytes: AtomicUsize,
     pub sessions: Arc<AtomicUsize>,
     cursors: Mutex<HashMap<String, Seq>>,
+    /// The history, where it is not [`EPOCH`].
+    other_epoch: Mutex<Option<Epoch>>,
 }
 
 pub struct Session {
     user: String,
     device: String,
+    joined: AtomicBool,
     open: Arc<AtomicUsize>,
 }
 
@@ -117,6 +122,38 @@ impl Memory {
         for _ in 0..count {
             self.append(user, content);
         }
+    }
+
+    /// Begins another history, with empty logs.
+    pub fn reset(&self, epoch: Epoch) {
+        *self.other_epoch.lock() = Some(epoch);
+        self.logs.lock().clear();
+        self.keys.lock().clear();
+        self.cursors.lock().clear();
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.other_epoch.lock().unwrap_or(EPOCH)
+    }
+
+    /// The contents of a log, in its order.
+    pub fn contents(&self, user: &str) -> Vec<String> {
+        let logs = self.logs.lock();
+        let log = logs.get(user).map_or(&[][..], Vec::as_slice);
+        let content = |entry: &Entry| {
+            let message = entry.as_message().unwrap().unwrap();
+            String::from_utf8(message.content).unwrap()
+        };
+        log.iter().map(content).collect()
+    }
+
+    /// How far a device has stored its log.
+    pub fn cursor(&self, user: &str, device: &str) -> Seq {
+        let cursors = self.cursors.lock();
+        cursors
+            .get(&format!("{user} {device}"))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Answers the sends that wait, the last one first.
@@ -197,26 +234,30 @@ impl Service for Memory {
         let session = Session {
             user: user.clone(),
             device: hello.device.id,
+            joined: AtomicBool::new(false),
             open,
         };
         let (floor, head, time) = (Seq(1), Seq(head), Time(1));
         Ok(Opened {
             session,
             user,
-            epoch: EPOCH,
+            epoch: self.epoch(),
             floor,
             head,
             time,
         })
     }
 
-    fn join(&self, _session: &Session) -> Result<(), Failure> {
+    fn join(&self, session: &Session) -> Result<(), Failure> {
+        session.joined.store(true, Ordering::SeqCst);
         self.joins.fetch_add(1, Ordering::SeqCst);
         self.unwelcome.lock().clone().map_or(Ok(()), Err)
     }
 
     async fn pull(&self, session: &Session, read: &Read) -> Result<Slice, Failure> {
         self.pulls.fetch_add(1, Ordering::SeqCst);
+        let early = usize::from(!session.joined.load(Ordering::SeqCst));
+        self.early_pulls.fetch_add(early, Ordering::SeqCst);
         let user = self.readable(session, &read.user)?;
         let logs = self.logs.lock();
         let log = logs.get(user).map_or(&[][..], Vec::as_slice);
@@ -243,7 +284,7 @@ impl Service for Memory {
         self.bytes.fetch_add(given, Ordering::SeqCst);
         let more = entries.len() < rest.len();
         Ok(Slice {
-            epoch: EPOCH,
+            epoch: self.epoch(),
             floor: Seq(1),
             head: Seq(head),
             more,

@@ -4,11 +4,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use waybill_client::{
-    Connection, Connector, Error, Fingerprint, Identity, Outgoing, Page, SentMessage, Tail, Trust,
+    Connection, Connector, Error, Identity, Outgoing, Page, SentMessage, Tail, Trust,
 };
 use waybill_core::id::Seq;
 
@@ -40,7 +39,7 @@ impl Quic {
             .enable_all()
             .build()
             .expect("a runtime");
-        let pin = Fingerprint(Sha256::digest(certificate(&server.secret("quic.pem"))).into());
+        let pin = server.fingerprint();
         let identity = Identity::new(token).device(DEVICE, PLATFORM);
         let connection = runtime.block_on(async {
             let connector = Connector::new(Trust::Pinned(pin))?;

@@ -1,17 +1,20 @@
 //! A running server: started on a data directory with free ports, waited for until it is ready, stopped or killed.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
+use waybill_client::Fingerprint;
 
 use super::http::Http;
 use super::output::Output;
 use super::process::Process;
 use super::program::{report, waybill};
+use super::quic::certificate;
 use super::{PATIENCE, Quic};
 
 /// What every server of a test is configured with: little memory, so that several fit on a small machine.
@@ -19,6 +22,9 @@ const CONFIG: &str = "memory_mib = 192\n";
 
 /// How often a server that listens is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// Any free port.
+const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A server that was started and may not be ready.
 pub struct Starting {
@@ -61,7 +67,17 @@ impl Starting {
     /// # Panics
     /// When the program cannot be started.
     #[must_use]
-    pub fn spawn_as(mut command: Command, data: &Path, config: &str) -> Starting {
+    pub fn spawn_as(command: Command, data: &Path, config: &str) -> Starting {
+        Starting::spawn_at(command, data, config, [ANY; 2])
+    }
+
+    /// The same, on these addresses for HTTP and QUIC.
+    fn spawn_at(
+        mut command: Command,
+        data: &Path,
+        config: &str,
+        [http, quic]: [SocketAddr; 2],
+    ) -> Starting {
         let mut file = NamedTempFile::new().expect("a temporary file");
         write!(file, "{CONFIG}{config}").expect("a temporary file can be written");
         command
@@ -70,8 +86,14 @@ impl Starting {
             .arg(file.path())
             .arg("--data")
             .arg(data);
-        for listener in ["--http", "--quic", "--ws", "--ops"] {
-            command.args([listener, "127.0.0.1:0"]);
+        let listeners = [
+            ("--http", http),
+            ("--quic", quic),
+            ("--ws", ANY),
+            ("--ops", ANY),
+        ];
+        for (listener, address) in listeners {
+            command.arg(listener).arg(address.to_string());
         }
         let child = command.spawn().expect("the program can be started");
         let mut process = Process::of(child);
@@ -179,6 +201,34 @@ impl Server {
                 exited.code, exited.stderr
             )
         })
+    }
+
+    /// Starts a server on the same directory and addresses, after this one has been killed, or has stopped when `gently`.
+    ///
+    /// # Panics
+    /// When it does not stop, or another one does not become ready.
+    #[must_use]
+    pub fn again(self, gently: bool) -> Server {
+        let (data, addresses) = (self.data().to_owned(), [self.http, self.quic]);
+        if gently {
+            self.stop();
+        } else {
+            self.kill();
+        }
+        let starting = Starting::spawn_at(waybill(), &data, "", addresses);
+        starting
+            .ready()
+            .unwrap_or_else(|exited| panic!("{exited:#?}"))
+    }
+
+    /// SHA-256 of the certificate that it proves itself with over QUIC.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let digest = Sha256::digest(certificate(&self.secret("quic.pem")));
+        Fingerprint(digest.into())
     }
 
     /// Where it takes HTTP.

@@ -1,0 +1,107 @@
+//! Transports: ways to a server, and the links that they make. A way knows its address and token; nothing here decides when to
+//! connect, or what to store.
+
+pub(crate) mod http;
+pub(crate) mod poll;
+pub(crate) mod quic;
+pub(crate) mod socket;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use waybill_core::id::{Epoch, Seq};
+use waybill_core::wire::Outgoing;
+
+use crate::error::Error;
+use crate::message::Sent;
+use crate::store::Snapshot;
+use crate::sync::Batch;
+
+/// Longest time to make a connection, from its first packet to the server's answer to who we are.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+
+/// Longest wait for the answer to a request.
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
+
+/// Batches that a link reads ahead of the store.
+pub(crate) const READ_AHEAD: usize = 4;
+
+/// Entries asked for at a time.
+pub(crate) const PAGE: u32 = 1_000;
+
+/// Something under way.
+pub(crate) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A transport that this library speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// `waybill/1` over QUIC.
+    Quic,
+    /// JSON over a WebSocket.
+    WebSocket,
+    /// Long poll over HTTP.
+    LongPoll,
+}
+
+impl Transport {
+    /// Its number in a store.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Quic => 1,
+            Self::WebSocket => 2,
+            Self::LongPoll => 3,
+        }
+    }
+}
+
+/// A way to a server.
+pub(crate) trait Way: Send + Sync {
+    /// Connects; `after` is the last entry that is stored, so that the next ones may come with the first answer.
+    fn connect(&self, after: Seq) -> Doing<Result<Opened, Error>>;
+
+    /// The network has changed.
+    fn moved(&self) {}
+}
+
+/// A link that was made, and what the server said of the log.
+pub(crate) struct Opened {
+    /// The link.
+    pub link: Arc<dyn Link>,
+    /// Which history the server has.
+    pub epoch: Epoch,
+    /// The first entry still present.
+    pub floor: Seq,
+    /// The last one.
+    pub head: Seq,
+}
+
+/// A connection. A request on one that is gone fails with [`Error::Lost`] or [`Error::Ended`].
+pub(crate) trait Link: Send + Sync {
+    /// The entries after a seq, now and as they come, until the receiver is dropped or an error has come. Asked once.
+    fn follow(&self, after: Seq) -> mpsc::Receiver<Result<Batch, Error>>;
+
+    /// Sends a message. Messages are sent in the order in which the futures are polled for the first time.
+    fn send(&self, message: Outgoing) -> Doing<Result<Sent, Error>>;
+
+    /// Reports what is stored.
+    fn acknowledge(&self, seq: Seq) -> Doing<Result<(), Error>>;
+
+    /// Says goodbye.
+    fn close(&self) -> Doing<()>;
+}
+
+/// Where snapshots come from.
+pub(crate) trait Snapshots: Send + Sync {
+    /// Takes one.
+    fn take(&self) -> Doing<Result<Snapshot, Error>>;
+}
+
+/// The bytes behind 32 hexadecimal digits.
+pub(crate) fn epoch(text: &str) -> Result<Epoch, Error> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| Error::Protocol(format!("{text:?} is no epoch")))?;
+    Ok(Epoch(bytes))
+}
