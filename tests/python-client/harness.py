@@ -99,7 +99,7 @@ class Server:
     async def done(self, method, path, body=None, token=None):
         """The JSON of a call that must succeed."""
         status, answer = await asyncio.to_thread(self.call, method, path, body, token)
-        expect(status == 200, f"{method} {path}: {status} {answer}")
+        expect(status in (200, 204), f"{method} {path}: {status} {answer}")
         return answer
 
     async def notice(self, user, text, **more):

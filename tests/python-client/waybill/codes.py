@@ -30,6 +30,9 @@ class Refused(Exception):
 class Ended(Exception):
     """The connection is gone. `name` is None when it broke and nothing was said, and `retry_after` is in milliseconds."""
 
+    # The code of QUIC itself, when it was that which ended the connection.
+    transport_error = None
+
     def __init__(self, name, reason="", retry_after=0, said_bye=False):
         super().__init__(f"{name or 'broken'}: {reason}")
         self.name, self.reason, self.retry_after, self.said_bye = name, reason, retry_after, said_bye

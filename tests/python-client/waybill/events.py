@@ -72,14 +72,18 @@ class Stream:
             pass
 
     def _read(self):
+        reason = "the stream has ended"
         try:
             lines = iter(lambda: self._answer.readline().decode(), "")
             for event in parse(lines):
-                self.loop.call_soon_threadsafe(self._take, event)
-        except (OSError, ValueError, http.client.HTTPException):
-            pass
+                self._tell(self._take, event)
+        except (OSError, ValueError, AttributeError, http.client.HTTPException) as problem:
+            reason = repr(problem)  # AttributeError: what Python's library says of an answer that was closed meanwhile.
+        self._tell(self._over, Ended(None, reason))
+
+    def _tell(self, function, value):
         try:
-            self.loop.call_soon_threadsafe(self._over, Ended(None, "the stream has ended"))
+            self.loop.call_soon_threadsafe(function, value)
         except RuntimeError:
             pass  # The loop has ended before the stream.
 

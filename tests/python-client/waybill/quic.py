@@ -25,7 +25,7 @@ PING_SECONDS = 15
 class Connection(Session, QuicConnectionProtocol):
     """A connection that has been welcomed, or is about to be."""
 
-    def __init__(self, quic, fingerprint, hello):
+    def __init__(self, quic, fingerprint, hello, early=()):
         Session.__init__(self)
         QuicConnectionProtocol.__init__(self, quic)
         self._fingerprint, self._hello = fingerprint, hello
@@ -33,9 +33,17 @@ class Connection(Session, QuicConnectionProtocol):
         self._streams = {}
         self._tails = {}
         self._pinging = None
+        self._dropped = False
         self.welcome = self._loop.create_future()
         self.resumed = self.early_data_accepted = None
+        # Requests that go out as early data: their frames, and the answers to them in order.
+        self._early = early
+        self.early_answers = []
 
+    def start_early(self):
+        """Says hello and the early requests, before the first packet leaves."""
+        self._say("Hello", self._hello)
+        self.early_answers = [self._begin(name, **fields) for name, fields in self._early]
     # What a client asks for.
 
     async def pull(self, after, limit=1000, user=""):
@@ -76,15 +84,20 @@ class Connection(Session, QuicConnectionProtocol):
         if not self.ended.done():
             QuicConnectionProtocol.close(self)
             self._is_over(Ended(None, "closed here"))
-        self._transport.close()
+        self.drop()
 
     def drop(self):
         """Breaks it as a lost network does: nothing is said, and nothing more is heard."""
         self._stop_pinging()
+        self._dropped = True
         self._transport.abort()
         if self._timer:
             self._timer.cancel()
         self._is_over(Ended(None, "dropped here"))
+
+    def transmit(self):
+        if not self._dropped:
+            super().transmit()
 
     async def move(self):
         """Goes on from another address, as a phone does that leaves a network."""
@@ -94,9 +107,9 @@ class Connection(Session, QuicConnectionProtocol):
         self.change_connection_id()
 
     def write(self, data):
-        """Bytes onto the control stream."""
+        """Bytes onto the control stream. What is written in one step goes in one packet where it fits."""
         self._quic.send_stream_data(CONTROL, data)
-        self.transmit()
+        self._transmit_soon()
 
     def connection_lost(self, problem):
         """An old socket after a move, or the only one after the end: either way it was closed here."""
@@ -129,7 +142,9 @@ class Connection(Session, QuicConnectionProtocol):
             bye = self._bye or {"code": event.error_code, "retry_after": 0, "reason": event.reason_phrase}
             # An error of the transport (it has a frame type) has a code of its own and none of ours.
             name = None if event.frame_type is not None else name_of(bye["code"])
-            self._is_over(Ended(name, bye["reason"], bye["retry_after"], self._bye is not None))
+            ended = Ended(name, bye["reason"], bye["retry_after"], self._bye is not None)
+            ended.transport_error = event.error_code if name is None else None
+            self._is_over(ended)
             if not self.welcome.done():
                 self.welcome.set_exception(self.ended.result())
                 # Nobody may be waiting for it.
@@ -144,7 +159,8 @@ class Connection(Session, QuicConnectionProtocol):
                 QuicConnectionProtocol.close(self, 0, "not the pinned certificate")
                 self.welcome.set_exception(ssl.SSLError("the certificate is not the pinned one"))
                 return
-            if self._hello:
+            # What was said early and rejected is said again by the library.
+            if self._hello and not self.early_answers:
                 self._say("Hello", self._hello)
         self._pinging = self._loop.create_task(self._ping())
 
@@ -217,12 +233,12 @@ def message_out(message):
     }
 
 
-async def connect(address, fingerprint, token, device="", platform=0, session=None, early=(), hello=True, alpn=ALPN, kept=None):
+async def connect(address, fingerprint, token, device="", platform=0, session=None, early=(), hello=True, alpn=ALPN, kept=None, kind=Connection):
     """Opens a connection and waits for the welcome.
 
-    `kept` is called with each TLS session that the server gives; with one of those as `session`, the hello and the pulls `early`
-    (each the fields of a `Pull`) go out in the first packets. Without `hello` nothing is said, for tests, and nothing is waited
-    for but the handshake.
+    `kept` is called with each TLS session that the server gives; with one of those as `session`, the hello and the requests `early`
+    (pairs of name and fields) go out in the first packets. For tests: without `hello` nothing is said, and nothing is waited
+    for but the handshake; `kind` is another class of connection.
     """
     configuration = QuicConfiguration(
         alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, idle_timeout=30.0, max_datagram_frame_size=65536, session_ticket=session,
@@ -236,12 +252,11 @@ async def connect(address, fingerprint, token, device="", platform=0, session=No
         }
     quic = QuicConnection(configuration=configuration, session_ticket_handler=kept)
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_datagram_endpoint(lambda: Connection(quic, fingerprint, said), local_addr=("127.0.0.1", 0))
+    _, connection = await loop.create_datagram_endpoint(lambda: kind(quic, fingerprint, said, early), local_addr=("127.0.0.1", 0))
     try:
         connection.connect(address, transmit=session is None)
         if session:
-            # In one step: what is written before the first packet leaves goes with it.
-            connection.write(wire.encode("Hello", said) + b"".join(wire.encode("Pull", pull) for pull in early))
+            connection.start_early()
         await (asyncio.shield(connection.welcome) if hello else connection.wait_connected())
     except BaseException:
         await connection.close()

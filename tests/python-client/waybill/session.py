@@ -45,8 +45,8 @@ class Session:
         self.online = Incoming()
         self.ended = asyncio.get_running_loop().create_future()
 
-    async def _ask(self, name, request=None, **fields):
-        """Sends a request and waits for its answer. With a number given, it is about the request of that number."""
+    def _begin(self, name, request=None, **fields):
+        """Sends a request: what its answer will be. With a number given, it is about the request of that number."""
         if self.ended.done():
             raise self.ended.result()
         if request is None:
@@ -55,12 +55,16 @@ class Session:
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request] = answer
         self._say(name, {"request": request, **fields})
-        return await answer
+        return answer
+
+    async def _ask(self, name, **fields):
+        """Sends a request and waits for its answer."""
+        return await self._begin(name, **fields)
 
     async def _ask_stream(self, name, **fields):
         """Sends a request that is answered again and again: what comes, after its first answer."""
         incoming = Incoming()
-        # Under the number that `_ask` takes, before anything can come.
+        # Under the number that the request takes, before anything can come.
         self._incoming[self._last + 1] = incoming
         incoming.request = self._last + 1
         try:

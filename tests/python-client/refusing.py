@@ -1,0 +1,242 @@
+"""Scenarios: what is refused, with which code, and how a connection ends."""
+
+import asyncio
+import json
+import ssl
+
+from waybill import events, quic, websocket, wire
+from world import WAYS, Log, Refused, ends, expect, refused, same, scenario, soon, text
+
+BOTH = WAYS[:2]
+QUIC, WEBSOCKET = WAYS[:1], WAYS[1:2]
+
+
+def frame(kind, payload=b""):
+    return (len(payload) + 1).to_bytes(4, "little") + bytes([kind]) + payload
+
+
+@scenario("a token that is not good", WAYS)
+async def bad_token(world, way):
+    user, _ = await world.user("bad")
+    for token, name in (("nonsense", "TOKEN_MALFORMED"), (world.server.admin[:-4] + "AAAA", "TOKEN_UNKNOWN")):
+        problem = await refused(world.open(way, user, token), name)
+        if way == "websocket":
+            # After the refusal a bye, and the close code that goes with it.
+            ended = problem.more["ended"]
+            same((ended.name, ended.said_bye), (name, True), "the end")
+        if way == "sse":
+            same(problem.more["status"], 401, "the status")
+    await refused(world.open(way, user, ""), "NO_TOKEN")
+
+
+@scenario("the log of somebody else", WAYS)
+async def foreign(world, way):
+    (user, _), (_, token) = await world.user("vic"), await world.user("eve")
+    if way == "sse":
+        same((await refused(world.open(way, user, token), "FORBIDDEN")).more["status"], 403, "the status")
+        return
+    connection = await world.open(way, user, token)
+    await refused(connection.pull(0, user=user), "FORBIDDEN")
+    await refused(connection.tail(0, user=user), "FORBIDDEN")
+    await refused(connection.send(text(user, "in your name", sender=user)), "FORBIDDEN")
+    # A request that is refused ends nothing.
+    same((await connection.pull(0))["entries"], [], "one's own log")
+
+
+@scenario("a log of another history", WAYS)
+async def ahead(world, way):
+    user, token = await world.user("ahe")
+    await world.server.notice(user, "one")
+    log = Log()
+    if way == "sse":
+        problem = await refused(events.connect(world.server.url, user, token, after=2), "AHEAD")
+        same((problem.more["floor"], problem.more["head"], len(problem.more["epoch"])), (1, 1, 32), "floor, head, epoch")
+        log.epoch = "0" * 32
+        await refused(world.open(way, user, token, log), "OTHER_EPOCH")
+        return
+    connection = await world.open(way, user, token)
+    for ask in (connection.pull, connection.tail):
+        problem = await refused(ask(2), "AHEAD")
+        expect(not problem.retryable, "retryable")
+    await refused(connection.tail(0, epoch="0" * 32), "OTHER_EPOCH")
+    if way == "websocket":
+        same((problem.more["floor"], problem.more["head"]), (1, 1), "floor and head")
+        await refused(connection.pull(0, epoch="0" * 32), "OTHER_EPOCH")
+    same(len((await connection.pull(0))["entries"]), 1, "entries")
+
+
+@scenario("requests beyond their limits", BOTH)
+async def limits(world, way):
+    user, token = await world.user("lim")
+    connection = await world.open(way, user, token)
+    for limit in (0, 1001):
+        await refused(connection.pull(0, limit), "INVALID_FIELD")
+    await refused(connection.send_batch([]), "INVALID_FIELD")
+    tails = [await connection.tail(0) for _ in range(4)]
+    same((await refused(connection.tail(0), "TOO_MANY_TAILS")).retryable, True, "retryable")
+    await refused(connection.send({"to": {"user": user}, "contentType": 101, "content": {"text": "x" * 70_000}}), "CONTENT_TOO_LARGE")
+    # All four bring what comes.
+    await connection.send(text(user, "to me"))
+    for tail in tails:
+        same(len((await soon(anext(tail), "a page"))["entries"]), 1, "entries")
+
+
+@scenario("frames of unknown kinds are skipped", BOTH)
+async def unknown_frames(world, way):
+    user, token = await world.user("unk")
+    connection = await world.open(way, user, token)
+    if way == "quic":
+        connection.write(frame(200, b"whatever it may be") + frame(255))
+    else:
+        connection.say(json.dumps({"frame": "later", "request": 1, "what": ["ever"]}))
+        connection.say(json.dumps({"frame": "later"}))
+    same((await soon(connection.pull(0), "a page"))["entries"], [], "entries")
+
+
+@scenario("frames that end a connection", QUIC)
+async def broken_frames(world, way):
+    user, token = await world.user("bro")
+    hello = {"token": token, "device": "", "device_name": "", "platform": 0, "software": "", "capabilities": 0}
+    for data, name in (
+        (frame(9, b"\x01"), "MALFORMED_FRAME"),
+        (frame(9, b"\x01\x02\x03"), "MALFORMED_FRAME"),
+        (frame(3, b"\x01\x01\xff\x00\x01"), "MALFORMED_FRAME"),
+        (b"\x00\x00\x00\x00", "MALFORMED_FRAME"),
+        ((1 << 20 | 1).to_bytes(4, "little") + b"\x05", "FRAME_TOO_LONG"),
+        (frame(2), "UNEXPECTED_FRAME"),
+        (frame(4), "UNEXPECTED_FRAME"),
+        (wire.encode("Hello", hello), "HELLO_REPEATED"),
+    ):
+        connection = await world.open(way, user, token)
+        connection.write(data)
+        expect((await ends(connection, name)).said_bye, "no bye")
+    for data, name in (
+        (wire.encode("Pull", {"request": 1, "user": "", "after": 0, "limit": 1}), "HELLO_EXPECTED"),
+        (frame(200), "HELLO_EXPECTED"),
+        ((16 * 1024 + 1).to_bytes(4, "little"), "FRAME_TOO_LONG"),
+    ):
+        silent = await quic.connect(world.server.quic, world.server.fingerprint, "", hello=False)
+        silent.write(data)
+        await ends(silent, name)
+    # The end of the control stream within a frame, and after a whole one.
+    for data, name in ((frame(9, b"\x01\x01")[:-1], "STREAM_BROKEN"), (frame(200), "CLOSED")):
+        connection = await world.open(way, user, token)
+        connection._quic.send_stream_data(quic.CONTROL, data, end_stream=True)
+        connection.transmit()
+        await ends(connection, name)
+
+
+@scenario("another protocol, another certificate", QUIC)
+async def strangers(world, way):
+    try:
+        await soon(quic.connect(world.server.quic, world.server.fingerprint, "", alpn="waybill/9"), "the end")
+    except quic.Ended as ended:
+        same(ended.transport_error, 0x100 + 120, "the TLS alert")
+    else:
+        expect(False, "another ALPN name was taken")
+    try:
+        await soon(quic.connect(world.server.quic, "0" * 64, world.server.admin), "the end")
+    except ssl.SSLError:
+        return
+    expect(False, "another certificate was taken")
+
+
+@scenario("what a WebSocket is refused before there is one", WEBSOCKET)
+async def upgrades(world, way):
+    user, token = await world.user("upg")
+    url = world.server.url
+    hello = {"token": token}
+    for subprotocol in (None, "waybill.v9+json"):
+        same((await refused(websocket.connect(url, hello, subprotocol=subprotocol), "INVALID_FIELD")).more["status"], 400, "the status")
+    same((await refused(websocket.connect(url, {}, ticket="0" * 32), "TICKET_UNKNOWN")).more["status"], 401, "the status")
+    same((await refused(websocket.connect(url, hello, origin="https://evil.example"), "FOREIGN_ORIGIN")).more["status"], 403, "the status")
+    problem = await refused(events.connect(url, user, token, after=0, origin="https://evil.example"), "FOREIGN_ORIGIN")
+    same(problem.more["status"], 403, "the status")
+    # Pages of this machine may.
+    connection = await websocket.connect(url, hello, origin="http://localhost:8080")
+    await connection.close()
+
+
+@scenario("a hello by ticket, in the address and in the frame", WEBSOCKET)
+async def tickets(world, way):
+    user, token = await world.user("tik")
+    ticket = await world.server.ticket(token)
+    for where in ({"ticket": ticket}, {"hello": {"ticket": await world.server.ticket(token)}}):
+        connection = await soon(websocket.connect(world.server.url, **({"hello": {}} | where)), "the welcome")
+        same(connection.welcome.result()["user"], user, "the user")
+        same((await connection.pull(0))["head"], 0, "head")
+        await connection.close()
+    await refused(websocket.connect(world.server.url, {}, ticket=ticket), "TICKET_UNKNOWN")
+    await refused(websocket.connect(world.server.url, {"ticket": ticket}), "TICKET_UNKNOWN")
+    await refused(websocket.connect(world.server.url, {}), "NO_TOKEN")
+
+
+@scenario("messages that end a WebSocket", WEBSOCKET)
+async def broken_messages(world, way):
+    user, token = await world.user("brm")
+    for said, name in (
+        ("no JSON", "MALFORMED_FRAME"),
+        ("[]", "MALFORMED_FRAME"),
+        ('{"request": 1}', "MALFORMED_FRAME"),
+        ('{"frame": "pull"}', "MALFORMED_FRAME"),
+        (json.dumps({"frame": "hello", "token": token}), "HELLO_REPEATED"),
+        (b"bytes", "UNEXPECTED_FRAME"),
+        ("x" * (256 * 1024 + 1), "FRAME_TOO_LONG"),
+    ):
+        connection = await world.open(way, user, token)
+        connection.say(said)
+        expect((await ends(connection, name)).said_bye, f"no bye after {said[:20]}")
+    for said in ('{"frame": "pull", "request": 1}', '{"frame": "later"}'):
+        silent = await websocket.connect(world.server.url)
+        silent.say(said)
+        await ends(silent, "HELLO_EXPECTED")
+    connection = await world.open(way, user, token)
+    # Of requests alone it is told which field is wrong, and they end nothing.
+    same((await refused(connection._ask("pull", afterr=1), "INVALID_FIELD")).more.get("pointer"), "/afterr", "the pointer")
+    same((await refused(connection._ask("pull", after="one"), "INVALID_FIELD")).more.get("pointer"), "/after", "the pointer")
+    await soon(connection.ping(), "a pong")
+    ended = await soon(connection.bye(), "the end")
+    same((ended.name, ended.said_bye), ("CLOSED", True), "the end")
+
+
+@scenario("nobody says hello", BOTH)
+async def no_hello(world, way):
+    if way == "quic":
+        silent = await quic.connect(world.server.quic, world.server.fingerprint, "", hello=False)
+    else:
+        silent = await websocket.connect(world.server.url)
+    await ends(silent, "HELLO_TIMEOUT")
+
+
+@scenario("the server stops and starts: all are told, come back and have everything once")
+async def restart(world):
+    user, token = await world.user("res")
+    server = world.server
+    for way in WAYS:
+        connection = await world.open(way, user, token)
+        connection.stopping = asyncio.create_task(ends(connection, "STOPPING"))
+        world.last = getattr(world, "last", []) + [connection.stopping]
+    async with (
+        world.following("quic", user, token, device="a") as quic_log,
+        world.following("websocket", user, token, device="b") as websocket_log,
+        world.following("sse", user, token, device="c") as sse_log,
+    ):
+        logs = (quic_log, websocket_log, sse_log)
+        for number in range(10):
+            await server.notice(user, f"before {number}")
+        same(await asyncio.to_thread(server.stop), 0, "the exit code")
+        for ended in await asyncio.gather(*world.last):
+            expect(500 <= ended.retry_after <= 10_000, f"told to wait {ended.retry_after} ms")
+        await asyncio.to_thread(server.start)
+        for number in range(10):
+            await server.notice(user, f"after {number}")
+        whole = await world.whole_log(user)
+        same(len(whole), 20, "entries")
+        for log in logs:
+            while log.cursor < 20:
+                await asyncio.sleep(0.02)
+    for log in logs:
+        same([entry["seq"] for entry in log.entries], list(range(1, 21)), "the log")
+
+
+__all__ = ["Refused"]
