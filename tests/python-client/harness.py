@@ -59,7 +59,11 @@ class Server:
         for name, port in self.ports.items():
             command += [f"--{name}", f"127.0.0.1:{port}"]
         environment = {
-            **os.environ, "WAYBILL_MEMORY_MIB": "192", "WAYBILL_LIMITS_REACHED_SECONDS": "1", "WAYBILL_LIMITS_LONG_POLL_SECONDS": "10",
+            **os.environ,
+            "WAYBILL_MEMORY_MIB": "192",
+            # What a test waits for, sooner.
+            "WAYBILL_LIMITS_REACHED_SECONDS": "1",
+            "WAYBILL_LIMITS_HANDSHAKE_SECONDS": "3",
         }
         said = self.folder / "stdout"
         with said.open("w") as out, self.log.open("ab") as errors:

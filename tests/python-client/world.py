@@ -55,7 +55,7 @@ class World:
         return connection
 
     @contextlib.asynccontextmanager
-    async def following(self, way, user, token, connections=None, device=""):
+    async def following(self, way, user, token, connections=None, device="", haste=1.0):
         """A log that is followed while the block lasts; `connections` collects what it was followed over."""
         log = Log()
 
@@ -65,7 +65,7 @@ class World:
                 connections.append(connection)
             return connection
 
-        task = asyncio.create_task(follow(log, connect))
+        task = asyncio.create_task(follow(log, connect, haste))
         try:
             yield log
             expect(not task.done() or task.exception() is None, f"following ended: {task.done() and task.exception()!r}")

@@ -28,8 +28,10 @@ class Log:
         self.epoch = page["epoch"]
 
 
-async def follow(log, connect):
-    """Follows a log for ever, over one connection after another. `connect` opens one, which has `tail` and `close`."""
+async def follow(log, connect, haste=1.0):
+    """Follows a log for ever, over one connection after another. `connect` opens one, which has `tail` and `close`. Of every wait
+    the part `haste` is waited, which is for tests.
+    """
     patience = 0.02
     while True:
         connection = None
@@ -48,5 +50,5 @@ async def follow(log, connect):
             if connection:
                 await connection.close()
         # With jitter, so that not all clients of a server that was restarted come at once.
-        await asyncio.sleep(patience * random.uniform(0.5, 1.0))
+        await asyncio.sleep(haste * patience * random.uniform(0.5, 1.0))
         patience = min(patience * 2, 10.0)

@@ -95,6 +95,7 @@ class Connection(Session):
                 self._frame(json.loads(text))
         except ConnectionClosed:
             pass
+        self._tasks[1].cancel()
         code = self._socket.close_code
         bye = self._bye or {"reason": self._socket.close_reason or "", "retryAfterMs": 0}
         name = None
