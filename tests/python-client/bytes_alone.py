@@ -72,6 +72,18 @@ async def unknown_entry(_):
     same(log.entries[-1], stranger, "the entry")
 
 
+@scenario("an entry of kind 9, a place that was left out")
+async def left_out(_):
+    # Seq 5, kind 9, time 1, and a payload of no bytes, then of one.
+    value = wire.exactly(wire.ENTRY, bytes([5, 9, 1, 0]))
+    same(entries.from_wire(value), {"seq": 5, "kind": 9, "time": 1}, "the entry")
+    try:
+        entries.from_wire(wire.exactly(wire.ENTRY, bytes([5, 9, 1, 1, 0])))
+    except wire.Malformed:
+        return
+    expect(False, "a payload was taken")
+
+
 @scenario("a hole, a repetition and another epoch are not taken")
 async def holes(_):
     for page in (

@@ -84,6 +84,20 @@ async def limits(world, way):
         same(len((await soon(anext(tail), "a page"))["entries"]), 1, "entries")
 
 
+@scenario("more connections than a user may have", WAYS)
+async def too_many(world, way):
+    user, token = await world.user("tom")
+    opened = [await world.open(way, user, token) for _ in range(8)]
+    if way == "quic":
+        # It is counted when the handshake is complete, so the welcome comes first.
+        one_more = await world.open(way, user, token)
+        await ends(one_more, "TOO_MANY_CONNECTIONS")
+    else:
+        problem = await refused(world.open(way, user, token), "TOO_MANY_CONNECTIONS")
+        expect(problem.retryable and problem.retry_after > 0, f"{problem.retryable}, {problem.retry_after} ms")
+    expect(not any(connection.ended.done() for connection in opened), "another connection ended")
+
+
 @scenario("frames of unknown kinds are skipped", BOTH)
 async def unknown_frames(world, way):
     user, token = await world.user("unk")

@@ -19,6 +19,8 @@ def from_wire(entry):
         return shown | message(wire.exactly(wire.MESSAGE, entry["payload"]))
     if 2 <= entry["kind"] <= 8:
         return shown | _event(entry["kind"], wire.exactly(wire.EVENT, entry["payload"]))
+    if entry["kind"] == 9:
+        return shown | wire.exactly(wire.Structure(), entry["payload"])
     return shown | {"payload": entry["payload"]}
 
 

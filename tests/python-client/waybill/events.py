@@ -11,15 +11,18 @@ from .codes import Ended, Refused
 from .session import Incoming
 
 
-def problem_of(status, body):
-    """A problem of RFC 9457, by the last part of its type, as the codes are named elsewhere."""
+def problem_of(status, body, retry_after=None):
+    """A problem of RFC 9457, by the last part of its type, as the codes are named elsewhere. `retry_after` is the header, in
+    seconds: who is told to wait may come again.
+    """
     try:
         problem = json.loads(body)
     except (TypeError, ValueError):
         return Refused(f"HTTP {status}", "no problem was told")
     slug = problem["type"].rsplit(":", 1)[-1]
     more = {name: problem[name] for name in ("floor", "head", "epoch") if name in problem}
-    return Refused(slug.upper().replace("-", "_"), problem.get("detail", ""), status=status, **more)
+    wait = int(retry_after or 0) * 1000
+    return Refused(slug.upper().replace("-", "_"), problem.get("detail", ""), wait > 0, wait, status=status, **more)
 
 
 def parse(lines):
@@ -139,7 +142,7 @@ async def connect(url, user, token=None, ticket=None, after=None, epoch=None, de
         connection.request("GET", f"/v1/users/{urllib.parse.quote(user, safe='')}/log?{query}", headers=headers)
         answer = connection.getresponse()
         if answer.status != 200:
-            problem = problem_of(answer.status, answer.read())
+            problem = problem_of(answer.status, answer.read(), answer.headers["Retry-After"])
             connection.close()
             raise problem
         connection.sock = kept

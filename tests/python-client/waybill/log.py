@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from .codes import FINAL, Ended
+from .codes import FINAL, Ended, Refused
 
 
 class Broken(Exception):
@@ -44,8 +44,12 @@ async def follow(log, connect, haste=1.0):
             if ended.name in FINAL:
                 raise
             patience = max(patience, ended.retry_after / 1000)
+        except Refused as refused:
+            if not refused.retryable:
+                raise
+            patience = max(patience, refused.retry_after / 1000)
         except OSError:
-            pass
+            pass  # Nobody is there.
         finally:
             if connection:
                 await connection.close()

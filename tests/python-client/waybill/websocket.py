@@ -158,7 +158,8 @@ async def connect(url, hello=None, ticket=None, subprotocol=SUBPROTOCOL, origin=
             proxy=None, open_timeout=10,
         )
     except InvalidStatus as answer:
-        raise problem_of(answer.response.status_code, answer.response.body) from answer
+        response = answer.response
+        raise problem_of(response.status_code, response.body, response.headers.get("Retry-After")) from answer
     connection = Connection(socket)
     if hello is None:
         return connection
