@@ -77,7 +77,7 @@ async def limits(world, way):
     await refused(connection.send_batch([]), "INVALID_FIELD")
     tails = [await connection.tail(0) for _ in range(4)]
     same((await refused(connection.tail(0), "TOO_MANY_TAILS")).retryable, True, "retryable")
-    await refused(connection.send({"to": {"user": user}, "contentType": 101, "content": {"text": "x" * 70_000}}), "CONTENT_TOO_LARGE")
+    await refused(connection.send(text(user, "x" * 70_000)), "CONTENT_TOO_LARGE")
     # All four bring what comes.
     await connection.send(text(user, "to me"))
     for tail in tails:
@@ -96,6 +96,22 @@ async def too_many(world, way):
         problem = await refused(world.open(way, user, token), "TOO_MANY_CONNECTIONS")
         expect(problem.retryable and problem.retry_after > 0, f"{problem.retryable}, {problem.retry_after} ms")
     expect(not any(connection.ended.done() for connection in opened), "another connection ended")
+
+
+@scenario("more messages than a user may send", BOTH)
+async def rate(world, way):
+    (user, token), (other, _) = await world.user("rat"), await world.user("ros")
+    connection = await world.open(way, user, token)
+    answers = await soon(connection.send_batch([text(other, f"{number}") for number in range(200)]), "the answers")
+    done = [answer for answer in answers if isinstance(answer, dict)]
+    over = [answer for answer in answers if isinstance(answer, Refused)]
+    same({(problem.name, problem.retryable) for problem in over}, {("RATE_LIMITED", True)}, "the refusals")
+    # A burst of 100, and what 20 a second give meanwhile.
+    expect(100 <= len(done) < 150, f"{len(done)} were sent")
+    same(len(await world.whole_log(other)), len(done), "the receiver's entries")
+    # It may be told how long to wait, and then it goes.
+    await asyncio.sleep(max(problem.retry_after for problem in over) / 1000 + 0.2)
+    await soon(connection.send(text(other, "later")), "sent")
 
 
 @scenario("frames of unknown kinds are skipped", BOTH)
@@ -164,9 +180,12 @@ async def upgrades(world, way):
     url = world.server.url
     hello = {"token": token}
     for subprotocol in (None, "waybill.v9+json"):
-        same((await refused(websocket.connect(url, hello, subprotocol=subprotocol), "INVALID_FIELD")).more["status"], 400, "the status")
-    same((await refused(websocket.connect(url, {}, ticket="0" * 32), "TICKET_UNKNOWN")).more["status"], 401, "the status")
-    same((await refused(websocket.connect(url, hello, origin="https://evil.example"), "FOREIGN_ORIGIN")).more["status"], 403, "the status")
+        problem = await refused(websocket.connect(url, hello, subprotocol=subprotocol), "INVALID_FIELD")
+        same(problem.more["status"], 400, "the status")
+    problem = await refused(websocket.connect(url, {}, ticket="0" * 32), "TICKET_UNKNOWN")
+    same(problem.more["status"], 401, "the status")
+    problem = await refused(websocket.connect(url, hello, origin="https://evil.example"), "FOREIGN_ORIGIN")
+    same(problem.more["status"], 403, "the status")
     problem = await refused(events.connect(url, user, token, after=0, origin="https://evil.example"), "FOREIGN_ORIGIN")
     same(problem.more["status"], 403, "the status")
     # Pages of this machine may.
@@ -224,36 +243,3 @@ async def no_hello(world):
     silent = await quic.connect(world.server.quic, world.server.fingerprint, "", hello=False)
     page = await websocket.connect(world.server.url)
     await asyncio.gather(ends(silent, "HELLO_TIMEOUT"), ends(page, "HELLO_TIMEOUT"))
-
-
-@scenario("the server stops and starts: all are told, come back and have everything once")
-async def restart(world):
-    user, token = await world.user("res")
-    server = world.server
-    told = {way: await world.open(way, user, token) for way in WAYS}
-    async with (
-        world.following("quic", user, token, device="a", haste=0.1) as quic_log,
-        world.following("websocket", user, token, device="b", haste=0.1) as websocket_log,
-        world.following("sse", user, token, device="c", haste=0.1) as sse_log,
-    ):
-        logs = (quic_log, websocket_log, sse_log)
-        for number in range(10):
-            await server.notice(user, f"before {number}")
-        same(await asyncio.to_thread(server.stop), 0, "the exit code")
-        for way, connection in told.items():
-            ended = await ends(connection, "STOPPING")
-            expect(ended.said_bye, f"no bye over {way}")
-            expect(500 <= ended.retry_after <= 10_000, f"told to wait {ended.retry_after} ms over {way}")
-        await asyncio.to_thread(server.start)
-        for number in range(10):
-            await server.notice(user, f"after {number}")
-        whole = await world.whole_log(user)
-        same(len(whole), 20, "entries")
-        for log in logs:
-            while log.cursor < 20:
-                await asyncio.sleep(0.02)
-    for log in logs:
-        same([entry["seq"] for entry in log.entries], list(range(1, 21)), "the log")
-
-
-__all__ = ["Refused"]

@@ -8,6 +8,7 @@ Needs what requirements.txt beside it names; `make python-client` installs it. E
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -18,13 +19,12 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-# The scenarios note themselves; those that stop the server come last.
-import bytes_alone  # noqa: F401
-import following  # noqa: F401
-import sending  # noqa: F401
-import refusing  # noqa: F401  isort: skip
 from harness import Failed, Server
 from world import SCENARIOS, World
+
+# Each notes its scenarios, in this order: those that stop the server come last.
+for module in ("bytes_alone", "following", "sending", "kinds", "online", "refusing", "restarting"):
+    importlib.import_module(module)
 
 # Seconds for one scenario, whatever it waits for.
 LONGEST = 60

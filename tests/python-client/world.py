@@ -54,6 +54,10 @@ class World:
         self._opened.append(connection)
         return connection
 
+    def opened(self, way):
+        """The connections of this scenario that are over QUIC, or otherwise."""
+        return [one for one in self._opened if type(one).__module__ == f"waybill.{way}"]
+
     @contextlib.asynccontextmanager
     async def following(self, way, user, token, connections=None, device="", haste=1.0):
         """A log that is followed while the block lasts; `connections` collects what it was followed over."""

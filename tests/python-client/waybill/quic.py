@@ -73,6 +73,12 @@ class Connection(Session, QuicConnectionProtocol):
     async def watch(self, users):
         return await self._ask_stream("WatchPresence", users=users)
 
+    def poke(self):
+        """Sends a packet, for an answer of whatever kind."""
+        if not self.ended.done():
+            self._quic.send_ping(0)
+            self.transmit()
+
     async def bye(self):
         """Ends it in good order, and says how it ended."""
         self.write(wire.encode("Bye", {"code": 0, "retry_after": 0, "reason": ""}))
@@ -86,14 +92,14 @@ class Connection(Session, QuicConnectionProtocol):
             self._is_over(Ended(None, "closed here"))
         self.drop()
 
-    def drop(self):
+    def drop(self, reason="dropped here"):
         """Breaks it as a lost network does: nothing is said, and nothing more is heard."""
         self._stop_pinging()
         self._dropped = True
         self._transport.abort()
         if self._timer:
             self._timer.cancel()
-        self._is_over(Ended(None, "dropped here"))
+        self._is_over(Ended(None, reason))
 
     def transmit(self):
         if not self._dropped:
@@ -118,6 +124,14 @@ class Connection(Session, QuicConnectionProtocol):
         self.write(wire.encode(name, fields))
 
     # What comes.
+
+    def datagram_received(self, data, address):
+        """A stateless reset looks like any packet, but for its last 16 bytes (RFC 9000, section 10.3). aioquic knows none."""
+        known = [self._quic._peer_cid, *self._quic._peer_cid_available]
+        if len(data) >= 21 and data[-16:] in [one.stateless_reset_token for one in known]:
+            self.drop("the server knows nothing of this connection")
+        else:
+            super().datagram_received(data, address)
 
     def quic_event_received(self, event):
         try:
@@ -233,7 +247,9 @@ def message_out(message):
     }
 
 
-async def connect(address, fingerprint, token, device="", platform=0, session=None, early=(), hello=True, alpn=ALPN, kept=None, kind=Connection):
+async def connect(
+    address, fingerprint, token, device="", platform=0, session=None, early=(), hello=True, alpn=ALPN, kept=None, kind=Connection
+):
     """Opens a connection and waits for the welcome.
 
     `kept` is called with each TLS session that the server gives; with one of those as `session`, the hello and the requests `early`
