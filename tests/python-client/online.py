@@ -61,6 +61,8 @@ async def presence(world, way):
         same(change["user"], user, "who has come")
         found = {one["device"]: one["transport"] for one in change["connections"]}
         same(found, {f"device {place}": name for place, name in enumerate(transports, 1)}, "connections")
+        # That of the token: Web, when none was asked for.
+        same({one["platform"] for one in change["connections"]}, {5}, "platforms")
     told = await world.server.done("GET", f"/v1/users/{user}/presence")
     same((told["online"], len(told["connections"])), (True, 3), "presence over HTTP")
     leaver = await world.open("quic", other, other_token)
