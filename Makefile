@@ -16,10 +16,11 @@ KILLS ?= 50
 CLIENT_KILLS ?= 200
 CUTS ?= 20
 
-# The Python that scripts/setup.sh makes for the tests.
-PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
+# The Pythons that scripts/setup.sh makes for the tests.
+PYTHONS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill
+PYTHON := $(PYTHONS)/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check fuzz deny bench load live compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check python-client python-client-check openim-sdk sdk browser browser-check fuzz deny bench load live compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -29,6 +30,7 @@ help:
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
 	@echo "make endure   kills of server and client, and power cuts, many in a row: KILLS=50 CLIENT_KILLS=200 CUTS=20"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
+	@echo "make python-client  a client in Python, written from docs/protocol.md, against the program"
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make fuzz     every decoder, guided by coverage; one of them, longer: TARGET=gob SECONDS=600"
 	@echo "make browser  WebSocket, server-sent events and the example page in a browser"
@@ -79,6 +81,14 @@ openapi-check:
 	@$(STEP) "the OpenAPI page against the running program" $(PYTHON) tests/openapi/check.py \
 	    --program $(PROGRAMS)/waybill $(ARGS)
 
+# A client written from docs/protocol.md alone, over QUIC, WebSocket and server-sent events: make python-client ARGS="--only quic"
+python-client-check:
+	@$(STEP) "a client in Python, written from docs/protocol.md, against the program" \
+	    $(PYTHONS)/python-client/bin/python tests/python-client/run.py --program $(PROGRAMS)/waybill $(ARGS)
+
+python-client: setup-test build
+	@$(MAKE) --no-print-directory python-client-check
+
 # OpenIM's own SDKs, in a browser and in Node, against the built program: make openim-sdk ARGS="--only kick"
 sdk:
 	@cd tests/openim-sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -103,7 +113,7 @@ check:
 test: setup-test
 	@$(MAKE) --no-print-directory fmt clippy build-all
 	@$(STEP) "all tests" $(CARGO) test --quiet --release --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory golden openapi-check browser-check sdk
+	@$(MAKE) --no-print-directory golden openapi-check python-client-check browser-check sdk
 	@printf '\nevery check passed\n'
 
 endure: setup-test

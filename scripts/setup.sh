@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the build (`build`) or the build and the tests (`test`) need from the system, by apt, and
 # only what is missing. It says what it is going to install before it does. Where there is no apt it
-# names what is missing and stops. What the tests need of Python's packages goes into a virtual environment
-# in the cache directory, which is made again when tests/openapi/requirements.txt changes.
+# names what is missing and stops. What the tests need of Python's packages goes into virtual environments
+# in the cache directory, each of which is made again when its tests' requirements.txt changes.
 set -eu
 
 want=${1:-build}
@@ -77,9 +77,10 @@ if [ "$want" = test ] && [ ! -c /dev/fuse ]; then
     exit 1
 fi
 
-if [ "$want" = test ]; then
-    wanted=$(dirname "$0")/../tests/openapi/requirements.txt
-    venv=${XDG_CACHE_HOME:-$HOME/.cache}/waybill/openapi
+# Python packages of the tests in tests/$1, in a virtual environment of their own in the cache directory.
+python_packages() {
+    wanted=$(dirname "$0")/../tests/$1/requirements.txt
+    venv=${XDG_CACHE_HOME:-$HOME/.cache}/waybill/$1
     # The list is copied last, so one that was not finished is made again; so is one whose Python is gone.
     if ! cmp -s "$wanted" "$venv/requirements.txt" || ! "$venv/bin/python" -c '' 2>/dev/null; then
         echo "setup: installing Python packages into $venv"
@@ -88,4 +89,9 @@ if [ "$want" = test ]; then
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
         cp "$wanted" "$venv/requirements.txt"
     fi
+}
+
+if [ "$want" = test ]; then
+    python_packages openapi
+    python_packages python-client
 fi

@@ -25,6 +25,8 @@ use super::outbox::{Answer, Outbox};
 use super::pulls::{self, Pulls};
 use super::requests;
 use super::service::{Opened, Service};
+use crate::live::farewell;
+use crate::random;
 
 /// Time for a peer to take the last words before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -113,7 +115,9 @@ async fn stay<S: Service>(met: Box<Met<S>>, context: Arc<Context<S>>) {
         end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
         // An error means that the listener is gone, which also stops.
         _ = stopping.wait_for(|stop| *stop) => {
-            End::Broken(Bye::new(Code::STOPPING, "the server is stopping: connect again"))
+            // Each is told another time to come again. Without randomness all come at once, which is better than not being told.
+            let random = random::bytes().map_or(0, u32::from_le_bytes);
+            End::Broken(farewell::End::Stopping.bye(random))
         }
         _ = &mut writer => {
             // Nobody takes the answers any more.
