@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use waybill_core::body::OfflinePush;
 use waybill_core::fact::Options;
 use waybill_core::id::{Seq, Time};
-use waybill_core::wire::{Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, REMOVED, SKIPPED};
+use waybill_core::wire::{
+    Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, REMOVED, SKIPPED,
+};
 
 /// An entry. Its JSON is described in `docs/http.md`, "A user's log".
 #[derive(Clone, Debug, PartialEq, Eq)]

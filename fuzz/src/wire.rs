@@ -42,6 +42,11 @@ fn read(frame: &Frame<'_>) {
             }
             ClientFrame::Acknowledge(sent) => again(codec::encode(sent)),
             ClientFrame::Tail(sent) => again(codec::encode(sent)),
+            ClientFrame::WatchPresence(sent) => {
+                let mut out = Vec::new();
+                sent.write(&mut out).unwrap();
+                again(out.split_off(wire::HEADER_BYTES + 1));
+            }
             ClientFrame::Bye(sent) => again(codec::encode(sent)),
             ClientFrame::Misdirected(_) | ClientFrame::Unknown(_) => {}
         }
