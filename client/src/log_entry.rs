@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 use waybill_core::body::OfflinePush;
 use waybill_core::fact::Options;
 use waybill_core::id::{Seq, Time};
-use waybill_core::wire::{
-    Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, REMOVED, SKIPPED,
-};
+use waybill_core::wire::{Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, REMOVED};
 
 /// An entry. Its JSON is described in `docs/http.md`, "A user's log".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,14 +134,14 @@ impl TryFrom<&Entry> for LogEntry {
         let wrong = |error: &dyn std::fmt::Display| EntryError(error.to_string());
         let message = entry.as_message().map_err(|error| wrong(&error))?;
         let note = entry.as_note().map_err(|error| wrong(&error))?;
-        let unknown = message.is_none() && note.is_none();
+        let more = message.is_none() && note.is_none() && !entry.payload.is_empty();
         let body = Body {
             seq: entry.seq.0,
             time: entry.time.0,
             kind: entry.kind,
             message: message.as_ref().map(MessageBody::from),
             note: note.as_ref().map(|note| NoteBody::of(entry.kind, note)),
-            payload: (unknown && entry.kind != SKIPPED).then(|| hex::encode(&entry.payload)),
+            payload: more.then(|| hex::encode(&entry.payload)),
         };
         let json = serde_json::to_string(&body).map_err(|error| wrong(&error))?;
         Ok(Self {
@@ -344,6 +342,13 @@ mod tests {
         assert_eq!(stored.json(), expected);
         assert_eq!(LogEntry::read(expected).unwrap(), stored);
         assert_eq!(stored.message(), None);
+    }
+
+    #[test]
+    fn a_place_that_was_left_out_is_an_entry_without_more() {
+        let entry = Entry::skipped(Seq(7), Time(5));
+        let stored = LogEntry::try_from(&entry).unwrap();
+        assert_eq!(stored.json(), r#"{"seq":7,"time":5,"kind":9}"#);
     }
 
     #[test]

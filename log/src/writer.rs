@@ -17,7 +17,7 @@ use waybill_core::hash;
 use waybill_core::id::{Epoch, Position};
 use waybill_core::outcome::{Answer, StateError};
 use waybill_core::rules::{self, Changed, Delivered, NewRecord, Tail};
-use waybill_core::state::{Effect, Family, Overlay, RowKey as _, SettingsKey};
+use waybill_core::state::{Effect, Family, Overlay, RowKey as _, SettingsKey, SettingsRow};
 
 use crate::clock::Clock;
 use crate::config::LogConfig;
@@ -196,6 +196,8 @@ impl<S: Source> Writer<S> {
     fn decide(&mut self, batch: &mut Vec<Submission>) -> Result<Decided, Fatal> {
         let counters = &self.setup.shared.counters;
         let mut overlay = Overlay::new(&self.setup.shared.store);
+        // Asked for with every entry.
+        overlay.read_ahead::<SettingsRow>([SettingsKey::Restores].into_iter())?;
         let mut tail = self.setup.tail;
         let mut decided = Decided {
             answers: Vec::with_capacity(batch.len()),
