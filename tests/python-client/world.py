@@ -90,6 +90,9 @@ class World:
         for connection in self._opened:
             await connection.close()
         self._opened = []
+        # A scenario that stopped the server may have failed before it was started again.
+        if self.server.process.poll() is not None:
+            self.server.start()
 
 
 def text(to, said, key=None, **more):
