@@ -40,7 +40,7 @@ impl Quic {
             .enable_all()
             .build()
             .expect("a runtime");
-        let pin = Fingerprint(Sha256::digest(certificate(&server.secret("quic.pem"))).into());
+        let pin = pin(server);
         let identity = Identity::new(token).device(DEVICE, PLATFORM);
         let connection = runtime.block_on(async {
             let connector = Connector::new(Trust::Pinned(pin))?;
@@ -137,6 +137,12 @@ impl fmt::Debug for Quic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quic").field("user", &self.user()).finish()
     }
+}
+
+/// What a client of this server pins.
+#[must_use]
+pub fn pin(server: &Server) -> Fingerprint {
+    Fingerprint(Sha256::digest(certificate(&server.secret("quic.pem"))).into())
 }
 
 /// The first certificate of a PEM text, in DER.

@@ -61,7 +61,16 @@ impl Starting {
     /// # Panics
     /// When the program cannot be started.
     #[must_use]
-    pub fn spawn_as(mut command: Command, data: &Path, config: &str) -> Starting {
+    pub fn spawn_as(command: Command, data: &Path, config: &str) -> Starting {
+        Starting::spawn_on(command, data, config, [0; 4])
+    }
+
+    /// The same on ports of the caller's, for HTTP, QUIC, clients of OpenIM v3 and operators; 0 is any free one.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn spawn_on(mut command: Command, data: &Path, config: &str, ports: [u16; 4]) -> Starting {
         let mut file = NamedTempFile::new().expect("a temporary file");
         write!(file, "{CONFIG}{config}").expect("a temporary file can be written");
         command
@@ -70,8 +79,8 @@ impl Starting {
             .arg(file.path())
             .arg("--data")
             .arg(data);
-        for listener in ["--http", "--quic", "--ws", "--ops"] {
-            command.args([listener, "127.0.0.1:0"]);
+        for (listener, port) in ["--http", "--quic", "--ws", "--ops"].iter().zip(ports) {
+            command.args([*listener, &format!("127.0.0.1:{port}")]);
         }
         let child = command.spawn().expect("the program can be started");
         let mut process = Process::of(child);
@@ -172,7 +181,16 @@ impl Server {
     /// When it does not become ready.
     #[must_use]
     pub fn start_with(data: &Path, config: &str) -> Server {
-        let ready = Starting::spawn(data, config).ready();
+        Server::start_on(data, config, [0; 4])
+    }
+
+    /// The same on ports of the caller's ([`Starting::spawn_on`]), so that a restarted server is found where it was.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_on(data: &Path, config: &str, ports: [u16; 4]) -> Server {
+        let ready = Starting::spawn_on(waybill(), data, config, ports).ready();
         ready.unwrap_or_else(|exited| {
             panic!(
                 "the server ended with {:?} instead of serving:\n{}",
