@@ -8,9 +8,10 @@ DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
 QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
-# How often `make endure` kills the server and cuts its power.
+# How often `make endure` kills the server and cuts its power, and how many sessions it holds over a stop and a kill.
 KILLS ?= 50
 CUTS ?= 20
+SESSIONS ?= 1000
 
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
@@ -23,7 +24,7 @@ help:
 	@echo "make run      install what the build needs, build, serve on $(DATA)"
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
-	@echo "make endure   kills and power cuts, many in a row: KILLS=50 CUTS=20"
+	@echo "make endure   kills and power cuts, many in a row, and many sessions: KILLS=50 CUTS=20 SESSIONS=1000"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
 	@echo "make browser  WebSocket, server-sent events and the example page in a browser"
@@ -102,8 +103,9 @@ test: setup-test
 
 endure: setup-test
 	@$(MAKE) --no-print-directory build-all
-	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
-	    $(CARGO) test --release --locked --workspace --test kill --test power -- --nocapture
+	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts, $(SESSIONS) sessions" \
+	    env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) WAYBILL_SESSIONS=$(SESSIONS) \
+	    $(CARGO) test --release --locked --workspace --test kill --test power --test sessions -- --nocapture
 
 deny:
 	@command -v cargo-deny >/dev/null 2>&1 || { \

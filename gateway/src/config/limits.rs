@@ -88,7 +88,7 @@ limits! {
     /// How long a send may wait before the writer takes it; after that it is refused, never done later.
     send_wait_seconds: 10, 1 => 60;
     /// Time for requests in progress when the server stops.
-    drain_seconds: 20, 0 => 300;
+    drain_seconds: 15, 0 => 300;
     /// Verified tokens that are remembered.
     token_cache_entries: 16_384, 64 => 1_048_576;
     /// How often packed cursors of devices are handed to the writer.

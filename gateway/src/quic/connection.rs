@@ -25,6 +25,7 @@ use super::outbox::{Answer, Outbox};
 use super::pulls::{self, Pulls};
 use super::requests;
 use super::service::{Opened, Service};
+use crate::{live, random};
 
 /// Time for a peer to take the last words before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -76,10 +77,13 @@ pub(super) async fn run<S: Service>(
     };
     let mut stopping = context.stopping.clone();
     let end = tokio::select! {
+        // A session that has joined is ended by the service, which also counts it.
+        biased;
         end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
         // An error means that the listener is gone, which also stops.
         _ = stopping.wait_for(|stop| *stop) => {
-            End::Broken(Bye::new(Code::STOPPING, "the server is stopping: connect again"))
+            // Without randomness all come at once, which is better than not being told.
+            End::Broken(live::End::Stopping.bye(random::bytes().map_or(0, u32::from_le_bytes)))
         }
         _ = &mut writer => {
             // Nobody takes the answers any more.

@@ -43,6 +43,7 @@ pub struct Server {
     starting: Starting,
     http: SocketAddr,
     quic: SocketAddr,
+    ws: SocketAddr,
     ops: SocketAddr,
 }
 
@@ -106,10 +107,11 @@ impl Starting {
             Some((
                 http,
                 address(lines, "quic  ")?,
+                address(lines, "ws    ws://")?,
                 address(lines, "ops   http://")?,
             ))
         });
-        let Some((http, quic, ops)) = listening else {
+        let Some((http, quic, ws, ops)) = listening else {
             let status = self.process.wait(PATIENCE);
             let status = status.unwrap_or_else(|| {
                 panic!(
@@ -127,6 +129,7 @@ impl Starting {
                         starting: self,
                         http,
                         quic,
+                        ws,
                         ops,
                     });
                 }
@@ -209,6 +212,25 @@ impl Server {
     #[must_use]
     pub fn quic(&self) -> SocketAddr {
         self.quic
+    }
+
+    /// Where it takes clients of OpenIM v3.
+    #[must_use]
+    pub fn ws(&self) -> SocketAddr {
+        self.ws
+    }
+
+    /// How much of it is in memory, in KiB.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.starting.process.id());
+        let status = std::fs::read_to_string(status).expect("the state of a child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("the size of a child")
     }
 
     /// Where it answers operators.
