@@ -7,7 +7,10 @@ PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/release
 DATA ?= ./data
 ARGS ?=
 # Whole-system tests that need no extra package and are over in seconds.
-QUICK_TESTS := arrows bad_input command_line shutdown snapshot kill
+QUICK_TESTS := arrows bad_input command_line shutdown snapshot restore kill
+# What `make fuzz` runs (all, when empty), and for how long each.
+TARGET ?=
+SECONDS ?= 60
 # How often `make endure` kills the server and cuts its power, and how many sessions it holds over a stop and a kill.
 KILLS ?= 50
 CUTS ?= 20
@@ -16,7 +19,7 @@ SESSIONS ?= 1000
 # The Python that scripts/setup.sh makes for the tests.
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill/openapi/bin/python
 
-.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check deny bench load compare setup setup-test
+.PHONY: help run build build-all test check endure fmt clippy unit golden openapi openapi-check openim-sdk sdk browser browser-check fuzz deny bench load compare setup setup-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -27,6 +30,7 @@ help:
 	@echo "make endure   kills and power cuts, many in a row, and many sessions: KILLS=50 CUTS=20 SESSIONS=1000"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
+	@echo "make fuzz     every decoder, guided by coverage; one of them, longer: TARGET=gob SECONDS=600"
 	@echo "make browser  WebSocket, server-sent events and the example page in a browser"
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
@@ -106,6 +110,13 @@ endure: setup-test
 	@$(STEP) "$(KILLS) kills, $(CUTS) power cuts, $(SESSIONS) sessions" \
 	    env WAYBILL_KILLS=$(KILLS) WAYBILL_POWER_CUTS=$(CUTS) WAYBILL_SESSIONS=$(SESSIONS) \
 	    $(CARGO) test --release --locked --workspace --test kill --test power --test sessions -- --nocapture
+
+# The decoders are compiled once more, to count what they run through; what they depend on, RocksDB too, is not.
+fuzz: setup
+	@$(STEP) "build of the decoders that count" env RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh \
+	    $(CARGO) build --release --locked --workspace --bin fuzz
+	@$(STEP) "decoders, $(SECONDS) s each" python3 fuzz/run.py --program $(PROGRAMS)/fuzz --work $(PROGRAMS)/../fuzz \
+	    --seconds $(SECONDS) $(TARGET)
 
 deny:
 	@command -v cargo-deny >/dev/null 2>&1 || { \

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use waybill_core::limits::MAX_RESTORE_GAP;
 
 /// An event-sourced notification and messaging server.
 #[derive(Parser)]
@@ -34,6 +35,8 @@ pub enum Command {
     /// Look at a ledger without a server.
     #[command(subcommand)]
     Replay(Replay),
+    /// Go on with a data directory that was put back from a copy, as another history; before the server is started.
+    Restore(Restore),
 }
 
 /// `waybill serve`.
@@ -210,6 +213,30 @@ impl Benchmark {
 pub enum Replay {
     /// Check that a ledger is whole and that its views follow from it.
     Verify(Verify),
+}
+
+/// `waybill restore`.
+#[derive(clap::Args)]
+pub struct Restore {
+    /// The server's configuration file (TOML): the data directory, `restore.gap` and `restore.erasures` are taken from it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, in which the copy stands and no server runs [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How many places each log leaves out: more than any log can have grown since the copy was made [default: 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_RESTORE_GAP))]
+    pub gap: Option<u64>,
+    /// Number of the new epoch: one more than that of the copy, unless the same copy was put back before and was served from; then
+    /// one more than that time.
+    #[arg(long, value_name = "N")]
+    pub number: Option<u16>,
+    /// The register of the erasures that were made since the copy, to make them again [default: DIR/erasures, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub erasures: Option<PathBuf>,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `waybill replay verify`.

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod pull;
 pub mod replay;
+pub mod restore;
 pub mod send;
 pub mod serve;
 pub mod token;

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         args::Command::Pull(pull) => commands::pull::run(&pull),
         args::Command::Bench(bench) => commands::bench::run(&bench),
         args::Command::Replay(replay) => commands::replay::run(replay),
+        args::Command::Restore(restore) => commands::restore::run(restore),
     };
     match result {
         Ok(code) => code,

@@ -8,8 +8,8 @@ use crate::conversation::Conversation;
 pub use crate::fact::ConversationKind;
 use crate::fact::{Mark, Options, Part, Revoked, Terms};
 use crate::id::{
-    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, KeyedHash, Opening, Position, Seq, Time,
-    UserNo,
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, Hash, KeyedHash, Opening, Position, Seq,
+    Time, UserNo,
 };
 use crate::policy::Policy;
 use crate::record::Surface;
@@ -211,6 +211,25 @@ pub enum Ask {
         account: UserRef,
         /// Whether to.
         on: bool,
+    },
+    /// Go on with a ledger that was put back from a copy, as another history than the one that the copy was of.
+    Restore {
+        /// The identity of the history from here on; its number is higher than that of the one before.
+        epoch: Epoch,
+        /// The last record of the copy, as far as the caller knows.
+        last: Position,
+        /// How many places each log leaves out before it goes on: more than the lost history can have given out in any. At least
+        /// 1 and at most [`MAX_RESTORE_GAP`](crate::limits::MAX_RESTORE_GAP).
+        gap: u64,
+    },
+    /// Note that a message was told to live connections, and is kept nowhere.
+    NoteOnline {
+        /// Who it is from.
+        sender: UserRef,
+        /// How many users it was for.
+        audience: u32,
+        /// What it said is committed to by this.
+        commitment: Hash,
     },
 }
 

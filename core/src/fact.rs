@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conversation::Conversation;
 use crate::id::{
-    AudienceNo, ConversationSeq, DeviceNo, Epoch, KeyedHash, Position, Seq, Time, UserNo,
+    AudienceNo, ConversationSeq, DeviceNo, Epoch, Hash, KeyedHash, Position, Seq, Time, UserNo,
 };
 use crate::policy::Policy;
 
@@ -287,6 +287,25 @@ pub enum Fact {
         account: UserNo,
         /// Whether it is.
         on: bool,
+    },
+    /// The ledger up to the record before this one was put back from a copy. What was written after the copy was made is lost, and
+    /// from here on this is another history. No body.
+    Restored {
+        /// The identity of the history from here on.
+        epoch: Epoch,
+        /// The identity of the history that it goes on from.
+        from: Epoch,
+        /// How many places each log leaves out before its next entry: the lost history may have given them out.
+        gap: u64,
+    },
+    /// A message was told to live connections and is kept nowhere. No body: what it said is committed to, and gone.
+    OnlineTold {
+        /// Who it is from.
+        sender: UserNo,
+        /// How many users it was for.
+        audience: u32,
+        /// `SHA-256(opening ‖ body)`, as of a message that is kept.
+        commitment: Hash,
     },
 }
 

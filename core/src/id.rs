@@ -90,7 +90,7 @@ macro_rules! bytes {
 }
 
 bytes!(
-    /// The identity of a ledger's history: a 16-bit number in big-endian order, which counts restores, and 14 random bytes.
+    /// The identity of a ledger's history: a 16-bit number in big-endian order, which rises with every restore, and 14 random bytes.
     /// Shown to clients as 32 hexadecimal digits.
     Epoch, 16
 );
@@ -121,7 +121,7 @@ impl Epoch {
         Self(bytes)
     }
 
-    /// How often this history was restored, plus one.
+    /// 1 for the history with which a ledger began, and more with every restore.
     #[must_use]
     pub fn number(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod command;
 pub mod content;
 pub mod conversation;
+pub mod epochs;
 pub mod fact;
 pub mod hash;
 pub mod id;

@@ -19,7 +19,8 @@ pub const MAX_TEXT_BYTES: usize = 4 * 1024;
 // What `decide` and `apply` consult is frozen with their version.
 pub use crate::rules::v1::limits::{
     CHAIN_MARK_EVERY, MAX_CHUNK, MAX_DEVICES_PER_USER, MAX_FILLED, MAX_LISTED, MAX_PASSED,
-    MAX_REACHED, MAX_RECALLED, MAX_REMOVED, MAX_RUNNING, MAX_TIME_AHEAD_MS, MAX_TURNS, MAX_WALKED,
+    MAX_REACHED, MAX_RECALLED, MAX_REMOVED, MAX_RESTORE_GAP, MAX_RESTORES, MAX_RUNNING,
+    MAX_TIME_AHEAD_MS, MAX_TURNS, MAX_WALKED,
 };
 
 /// Longest encoded command, in bytes: a body, three user references and room for packed lists.

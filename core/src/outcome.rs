@@ -183,6 +183,9 @@ pub enum Refusal {
     /// The message was recalled, superseded or has expired.
     #[error("the message was withdrawn")]
     Withdrawn,
+    /// The number of the new epoch is not above that of the one in force.
+    #[error("the new epoch does not come after the one in force")]
+    BadEpoch,
 }
 
 /// Why state could not be read. The caller can do nothing about it; the writer stops.

@@ -8,13 +8,18 @@ use std::borrow::Cow;
 use crate::body::{self, Body, SealedBody};
 use crate::codec;
 use crate::command::{Ask, Stamped};
+use crate::conversation::Conversation;
+use crate::epochs::Epochs;
 use crate::fact::Fact;
 use crate::hash;
-use crate::id::{Hash, Position, Seq, StatusNo, Time, UserNo};
+use crate::id::{ControlSeq, ConversationSeq, Hash, Position, Seq, StatusNo, Time, UserNo};
 use crate::limits::MAX_BODY_BYTES;
 use crate::outcome::{Answer, Outcome, Refusal, Sent, StateError};
 use crate::record::Record;
-use crate::state::{Overlay, Scan, SettingsKey, SettingsRow, State, StateExt, UserLogRow};
+use crate::state::{
+    ConversationLogRow, GapRow, Numbered, Overlay, Scan, SettingsKey, SettingsRow, State, StateExt,
+    UserLogRow,
+};
 use crate::versions::RULES_VERSION;
 
 pub(crate) mod v1;
@@ -323,6 +328,72 @@ pub fn find_user_entry<S: State>(
     position: Position,
 ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
     v1::find_user_entry(state, user, position)
+}
+
+/// The epochs of the ledger; `None` before it has begun.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn epochs<S: State>(state: &S) -> Result<Option<Epochs>, StateError> {
+    let first = match state.row(SettingsKey::Genesis)? {
+        Some(SettingsRow::Genesis(first)) => first,
+        _ => return Ok(None),
+    };
+    Ok(Some(Epochs::new(first, v1::gaps::restores(state)?)))
+}
+
+/// All places that a log has left out after restores, the last ones first.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn gaps<S: State>(state: &S, log: Numbered) -> Result<Vec<GapRow>, StateError> {
+    v1::gaps::all(state, log)
+}
+
+/// The places of a log that a restore left out together with this one, which is at or before the log's head; `None` when it was not
+/// left out.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn gap_around<S: State>(
+    state: &S,
+    log: Numbered,
+    place: u64,
+) -> Result<Option<GapRow>, StateError> {
+    let gap = v1::gaps::around(state, log, place)?;
+    Ok(gap.map(|gap| gap.row))
+}
+
+/// The entry at a place of a user's log, from 1 to its head: the one that is stored, or that a restore left the place out.
+///
+/// # Errors
+/// When the state cannot be read, and when there is neither.
+pub fn user_log_row<S: State>(state: &S, user: UserNo, seq: Seq) -> Result<UserLogRow, StateError> {
+    v1::gaps::user_log_row(state, user, seq)
+}
+
+/// What stands at a place of a conversation, from 1 to its head: the message that is stored, or that a restore left the place out.
+///
+/// # Errors
+/// When the state cannot be read, and when there is neither.
+pub fn conversation_log_row<S: State>(
+    state: &S,
+    conversation: Conversation,
+    seq: ConversationSeq,
+) -> Result<ConversationLogRow, StateError> {
+    v1::gaps::conversation_log_row(state, conversation, seq)
+}
+
+/// The entry of a user's log that has this number among those that are no messages, if a restore left its place out.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn control_left_out<S: State>(
+    state: &S,
+    user: UserNo,
+    control: ControlSeq,
+) -> Result<Option<(Seq, UserLogRow)>, StateError> {
+    v1::gaps::control_entry(state, user, control)
 }
 
 /// The record that delivered the message at `message` to `user`, if one has: the message's own, or one of those that fan it

@@ -15,11 +15,11 @@ pub use overlay::{Effect, Overlay};
 pub use row::{
     AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow,
     ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DeviceRow,
-    DevicesRow, EarlyRow, EntryKind, ErasedRow, Errand, FanoutChunkRow, FanoutRow, MarkRow,
-    MembershipRow, ProfileRow, RefusedRow, RegistrationRow, RemovedRow, Row, Running, SettingsKey,
-    SettingsRow, StatusPlace, StatusRow, StatusState, StatusTimeRow, Table, TimerKind, TimerRow,
-    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
-    VersionRow,
+    DevicesRow, EarlyRow, EntryKind, ErasedRow, Errand, FanoutChunkRow, FanoutRow, GapRow, MarkRow,
+    MembershipRow, Numbered, ProfileRow, RefusedRow, RegistrationRow, RemovedRow, Row, Running,
+    SettingsKey, SettingsRow, StatusPlace, StatusRow, StatusState, StatusTimeRow, Table, TimerKind,
+    TimerRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow,
+    UserRow, VersionRow,
 };
 pub use state_hash::StateHasher;
 

@@ -18,7 +18,7 @@ mod send;
 pub use code::{CODES, Code, CodeInfo};
 pub use entry::{
     CHANGED, CLEARED, Entry, MARKED, MESSAGE, MessageEntry, NoteEntry, Place, READ, RECALLED,
-    REMOVED, SETTINGS, Settings,
+    REMOVED, SETTINGS, SKIPPED, Settings,
 };
 pub use frame::{Frame, FrameError, FrameReader, HEADER_BYTES, write};
 pub use frames::{ClientFrame, ServerFrame};

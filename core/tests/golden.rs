@@ -125,7 +125,7 @@ fn check_script(chronicle: &Chronicle, steps: &[Step]) {
     let outcomes = (0..14).filter(|kind| *kind != 12);
     let outcomes = outcomes.map(|kind| vec![0, kind]);
     // All but `BadBody`, which is no honest command's, and `TooManyRunning`, which takes 256 of them.
-    let refusals = (0..24).filter(|kind| ![9, 19].contains(kind));
+    let refusals = (0..25).filter(|kind| ![9, 19].contains(kind));
     let refusals = refusals.map(|kind| vec![1, kind]);
     let expected: std::collections::BTreeSet<_> = outcomes.chain(refusals).collect();
     assert_eq!(kinds, expected);

@@ -312,6 +312,7 @@ fn plans_meet_everything() {
         "UnknownAudience",
         "UnknownConversation",
         "UnknownMessage",
+        "BadEpoch",
     ];
     // Plans make no messages with terms, and change none.
     let others = [Family::Timers, Family::Collapses, Family::Changes];
@@ -367,6 +368,7 @@ fn answer_name(step: &Step) -> &'static str {
         Err(Refusal::Expired) => "Expired",
         Err(Refusal::TooFarAhead) => "TooFarAhead",
         Err(Refusal::Withdrawn) => "Withdrawn",
+        Err(Refusal::BadEpoch) => "BadEpoch",
     }
 }
 

@@ -44,6 +44,7 @@ enum Deal {
     Edit(usize),
     Read(u64, u64, u64),
     Remove(u64, u64, u64),
+    Restore(u64),
 }
 
 /// A collapse key, and in how many milliseconds the message expires.
@@ -74,6 +75,7 @@ fn deals(
         6 => (0..4_usize).prop_map(Deal::Edit),
         3 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Read(of, by, at)),
         2 => (sender(), receiver(), 1..9_u64).prop_map(|(of, by, at)| Deal::Remove(of, by, at)),
+        1 => (1..6_u64).prop_map(Deal::Restore),
     ];
     prop::collection::vec((0..STEP_MS, deal), 1..60)
 }
@@ -141,6 +143,7 @@ fn play(world: &mut World, deal: Deal) {
                 drop(world.change(*message, None));
             }
         }
+        Deal::Restore(gap) => world.restore(gap),
         Deal::Read(account, by, at) => {
             let up_to = ConversationSeq(at);
             tend(world, account, by, Deed::Read { up_to });

@@ -19,6 +19,8 @@ pub mod auth;
 pub mod config;
 mod content;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod live;
 pub mod openim;

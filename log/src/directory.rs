@@ -18,6 +18,8 @@ pub(crate) const NEW_VIEWS_DIR: &str = "views.new";
 pub(crate) const OLD_VIEWS_DIR: &str = "views.old";
 /// The last answered record.
 pub const TAIL_FILE: &str = "tail";
+/// The register of erasures, where it is not kept elsewhere.
+pub const ERASURES_FILE: &str = "erasures";
 /// The ledger format.
 pub const FORMAT_FILE: &str = "format";
 /// Locked by the process that has the directory open.

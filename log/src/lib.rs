@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod config;
 pub mod directory;
+pub mod erasures;
 pub mod error;
 mod flush;
 pub mod hot;
@@ -14,6 +15,7 @@ mod log;
 pub mod memory;
 pub mod reader;
 pub mod recovery;
+pub mod restore;
 mod ring;
 pub mod rocks;
 mod snapshot;

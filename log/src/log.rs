@@ -16,8 +16,9 @@ use waybill_core::rules::Tail;
 use crate::clock::{Clock, SystemClock};
 use crate::config::LogConfig;
 use crate::directory::{
-    self, Directory, LEDGER_DIR, NEW_VIEWS_DIR, OLD_VIEWS_DIR, TAIL_FILE, VIEWS_DIR,
+    self, Directory, ERASURES_FILE, LEDGER_DIR, NEW_VIEWS_DIR, OLD_VIEWS_DIR, TAIL_FILE, VIEWS_DIR,
 };
+use crate::erasures::Register;
 use crate::error::{OpenError, StoreError};
 use crate::reader::Reader;
 use crate::recovery::{self, Progress, Verdict};
@@ -42,6 +43,8 @@ pub struct Options {
     pub durability: Durability,
     /// Called with every command taken.
     pub observer: Option<Observer>,
+    /// The register of erasures; without one, the file `erasures` of the directory.
+    pub erasures: Option<PathBuf>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             clock: Box::new(SystemClock),
             durability: Durability::Sync,
             observer: None,
+            erasures: None,
         }
     }
 }
@@ -79,6 +83,7 @@ struct Start {
     tail: Tail,
     applied: Option<Applied>,
     witness: Option<Witness>,
+    erasures: Option<Register>,
     directory: Option<Directory>,
     memory: Option<Memory>,
 }
@@ -137,6 +142,7 @@ impl Log {
                 tail,
                 applied,
                 witness: None,
+                erasures: None,
                 directory: None,
                 memory: None,
             },
@@ -151,6 +157,7 @@ impl Log {
             tail,
             applied,
             witness,
+            erasures,
             directory,
             memory,
         } = start;
@@ -176,6 +183,7 @@ impl Log {
             applied,
             clock: options.clock,
             witness,
+            erasures,
             durability: options.durability,
             control: controls,
             observer: options.observer,
@@ -367,6 +375,12 @@ fn recover(
         wal::forget_torn(&ledger_path).map_err(OpenError::io(&ledger_path))?;
     }
 
+    let register = match &options.erasures {
+        Some(path) => path.clone(),
+        None => directory.join(ERASURES_FILE),
+    };
+    let erasures = Register::open(&register).map_err(OpenError::io(&register))?;
+
     let (views, verdict) = open_views(&directory, &memory, &ledger, &last)?;
     let (views, from, applied) = match verdict {
         Verdict::CatchUp(from, applied) => (views, from, applied),
@@ -411,6 +425,7 @@ fn recover(
         tail,
         applied,
         witness: Some(witness),
+        erasures: Some(erasures),
         directory: Some(directory),
         memory: Some(memory),
     })

@@ -22,13 +22,15 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use waybill_core::body::{self, Body, Change, Message, Profile};
+use waybill_core::epochs::Epochs;
 use waybill_core::fact::Fact;
-use waybill_core::id::{DeviceNo, Epoch, KeyedHash, Position, Seq, Time, UserNo};
+use waybill_core::id::{DeviceNo, KeyedHash, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
+use waybill_core::rules;
 use waybill_core::state::{
-    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, ProfileRow, RegistrationRow, Scan, StateExt,
-    TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
+    DedupRow, DeviceRow, DevicesRow, ErasedRow, Key, Numbered, ProfileRow, RegistrationRow, Scan,
+    StateExt, TokenCutRow, TokenRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
 };
 
 use crate::store::Stored;
@@ -41,8 +43,18 @@ pub const PAGE_BYTES: usize = 512 * 1024;
 /// Most entries of a page.
 pub const PAGE_ENTRIES: usize = 1000;
 
-/// Entries fetched at a time: what is fetched and then does not fit the page stays small.
+/// Most entries fetched at a time.
 const FETCH_ENTRIES: usize = 64;
+
+/// What an entry is taken to have, in bytes, before any was fetched: few have more, and where all have less it costs one fetch.
+const GUESSED_BYTES: usize = 16 * 1024;
+
+/// How many entries to fetch next when `fetched` had `bytes` and the page has room for `room` more: what is fetched and then
+/// does not fit stays small, also where entries are long.
+fn fetch_entries(fetched: usize, bytes: usize, room: usize) -> usize {
+    let each = bytes.checked_div(fetched).unwrap_or(GUESSED_BYTES).max(1);
+    (room / each + 1).min(FETCH_ENTRIES)
+}
 
 /// Messages that a look-up by key gives at a time: one sender may use one key in very many conversations.
 pub const FOUND_BY_KEY: usize = 100;
@@ -116,10 +128,12 @@ pub struct Opened {
 }
 
 impl Reader {
-    /// The identity of the history; `None` before it has begun.
-    #[must_use]
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.shared.epoch.get().copied()
+    /// The histories that the ledger has been; `None` before it has begun.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn epochs(&self) -> Result<Option<Epochs>, StateError> {
+        rules::epochs(&self.shared.store)
     }
 
     /// The last record that is durable.
@@ -318,17 +332,7 @@ impl Reader {
                 .min(after.0.saturating_add(limit as u64))
                 .saturating_add(1),
         );
-        let rows =
-            self.shared
-                .store
-                .range::<UserLogRow>(&(user, first), &(user, Seq(end)), limit)?;
-        let missing = || StateError::Corrupt {
-            family: "user_log",
-            reason: "an entry below the head is missing".to_owned(),
-        };
-        if rows.len() as u64 != end - first.0 {
-            return Err(missing());
-        }
+        let rows = self.log_rows(user, first, end)?;
         let entries = self.entries(first, &rows, bytes.min(PAGE_BYTES))?;
         let more = entries
             .last()
@@ -340,23 +344,53 @@ impl Reader {
         })
     }
 
+    /// The entries of a stretch of a user's log that ends no later than it does, up to but not including `end`: also those that
+    /// stand for places that a restore left out.
+    fn log_rows(&self, user: UserNo, first: Seq, end: u64) -> Result<Vec<UserLogRow>, StateError> {
+        let store = &self.shared.store;
+        let count = usize::try_from(end - first.0).unwrap_or(usize::MAX);
+        let stored = store.range::<UserLogRow>(&(user, first), &(user, Seq(end)), count)?;
+        if stored.len() == count {
+            return Ok(stored.into_iter().map(|(_, row)| row).collect());
+        }
+        let mut rows = Vec::with_capacity(count);
+        let mut stored = stored.into_iter().peekable();
+        let mut seq = first.0;
+        while seq < end {
+            if let Some((_, row)) = stored.next_if(|(key, _)| last_number(key) == seq) {
+                rows.push(row);
+                seq += 1;
+                continue;
+            }
+            let row = rules::user_log_row(store, user, Seq(seq))?;
+            let gap = rules::gap_around(store, Numbered::User(user), seq)?;
+            let last = gap.map_or(seq, |gap| gap.last()).min(end - 1);
+            rows.resize(
+                rows.len() + usize::try_from(last - seq + 1).unwrap_or(1),
+                row,
+            );
+            seq = last + 1;
+        }
+        Ok(rows)
+    }
+
     /// Opens the entries whose rows these are, until they are a page.
     fn entries(
         &self,
         first: Seq,
-        rows: &[(Vec<u8>, UserLogRow)],
+        rows: &[UserLogRow],
         most: usize,
     ) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::with_capacity(rows.len());
-        let mut bytes = 0;
+        let (mut bytes, mut rest) = (0, rows);
         let mut seqs = first.0..;
-        for slice in rows.chunks(FETCH_ENTRIES) {
-            let positions: Vec<Position> = slice
-                .iter()
-                .map(|(_, row)| row.message_position())
-                .collect();
+        while !rest.is_empty() {
+            let next = fetch_entries(entries.len(), bytes, most.saturating_sub(bytes));
+            let (slice, later) = rest.split_at(next.min(rest.len()));
+            rest = later;
+            let positions: Vec<Position> = slice.iter().map(UserLogRow::message_position).collect();
             let stored = self.stored(&positions)?;
-            for (((_, row), stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
+            for ((row, stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {
                 let (entry, told_bytes) = self.entry(Seq(seq), *row, &stored)?;
                 bytes += stored.bytes() + told_bytes;
                 if bytes > most && !entries.is_empty() {
@@ -456,8 +490,8 @@ impl Reader {
         position: Position,
     ) -> Result<Option<(Seq, UserLogRow)>, StateError> {
         let store = &self.shared.store;
-        match waybill_core::rules::delivering(store, position, user)? {
-            Some(delivering) => waybill_core::rules::find_user_entry(store, user, delivering),
+        match rules::delivering(store, position, user)? {
+            Some(delivering) => rules::find_user_entry(store, user, delivering),
             None => Ok(None),
         }
     }
@@ -483,6 +517,12 @@ impl Reader {
         }
         Ok(found.into_iter().map(Option::unwrap_or_default).collect())
     }
+}
+
+/// The number with which a stored key ends; 0 for one that is too short.
+fn last_number(key: &[u8]) -> u64 {
+    let last = key.last_chunk::<8>();
+    last.map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 fn change_in(body: Option<Body>) -> Option<Change> {

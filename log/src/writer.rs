@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::watch;
 use waybill_core::command::Stamped;
+use waybill_core::hash;
 use waybill_core::id::{Epoch, Position};
 use waybill_core::outcome::{Answer, StateError};
 use waybill_core::rules::{self, Changed, Delivered, NewRecord, Tail};
@@ -20,6 +21,7 @@ use waybill_core::state::{Effect, Family, Overlay, RowKey as _, SettingsKey};
 
 use crate::clock::Clock;
 use crate::config::LogConfig;
+use crate::erasures::{Erasure, Register};
 use crate::error::{StoreError, WriterError};
 use crate::flush::Flusher;
 use crate::ring::Ring;
@@ -45,7 +47,7 @@ pub struct Shared {
     pub(crate) status_tails: Tails,
     /// The last record that is durable. The views follow it, so that nothing above it is ever shown.
     pub(crate) durable: watch::Sender<Position>,
-    /// The identity of the history, once it has begun.
+    /// The identity of the history with which the ledger began, once it has.
     pub(crate) epoch: std::sync::OnceLock<Epoch>,
     /// Counts the beginnings and the ends of changes to the views: odd while one is under way.
     pub(crate) changes: AtomicU64,
@@ -101,6 +103,7 @@ pub(crate) struct Setup {
     pub applied: Option<Applied>,
     pub clock: Box<dyn Clock>,
     pub witness: Option<Witness>,
+    pub erasures: Option<Register>,
     pub durability: Durability,
     pub control: Receiver<Control>,
     pub observer: Option<Observer>,
@@ -139,6 +142,9 @@ pub enum Fatal {
     /// The witness file could not be written.
     #[error("the tail file: {0}")]
     Witness(#[from] std::io::Error),
+    /// The register of erasures could not be written.
+    #[error("the register of erasures: {0}")]
+    Erasures(#[source] std::io::Error),
 }
 
 impl<S: Source> Writer<S> {
@@ -241,6 +247,7 @@ impl<S: Source> Writer<S> {
             } else {
                 self.setup.durability
             };
+            self.register(&decided)?;
             let started = Instant::now();
             shared
                 .store
@@ -280,6 +287,30 @@ impl<S: Source> Writer<S> {
             reply.send(Ok(answer));
         }
         Ok(())
+    }
+
+    /// Notes the erasures of a batch in the register, before they are done: there is no erasure that it does not know.
+    fn register(&mut self, decided: &Decided) -> Result<(), Fatal> {
+        let Some(register) = &mut self.setup.erasures else {
+            return Ok(());
+        };
+        if decided.erased.is_empty() {
+            return Ok(());
+        }
+        let mut erasures = Vec::with_capacity(decided.erased.len());
+        for position in &decided.erased {
+            let own = &decided.records;
+            let own = own.binary_search_by_key(position, |record| record.position);
+            let stored = match own {
+                Ok(at) => Some(decided.records[at].bytes.clone()),
+                Err(_) => self.setup.shared.store.ledger().record(*position)?,
+            };
+            erasures.extend(stored.map(|bytes| Erasure {
+                position: *position,
+                leaf: hash::leaf(&bytes),
+            }));
+        }
+        register.add(&erasures).map_err(Fatal::Erasures)
     }
 
     fn note_epoch(&self) -> Result<(), Fatal> {

@@ -195,7 +195,11 @@ impl Run<'_> {
                 .unverified("what lies behind the damage in the ledger");
         }
         self.report.ledger = LedgerReport {
-            epoch: scanned.epoch.map(|epoch| epoch.to_string()),
+            epoch: scanned
+                .restored
+                .or(scanned.epoch)
+                .map(|epoch| epoch.to_string()),
+            restores: scanned.restores,
             last: last.0,
             records: scanned.records,
             bodies: scanned.bodies,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use waybill_client::{Connector, Fingerprint, Identity, Trust};
 use waybill_core::id::Seq;
-use waybill_core::wire::{Entry, NoteEntry, Page, Place};
+use waybill_core::wire::{Entry, NoteEntry, Page, Place, SKIPPED};
 
 use super::FINGERPRINT_FILE;
 use crate::args::Pull;
@@ -262,6 +262,13 @@ fn print(args: &Pull, raw: &str, entry: &Value) -> Result<Reader, Failure> {
         .get("content")
         .map(ToString::to_string)
         .unwrap_or_default();
+    if entry.get("kind").and_then(Value::as_u64) == Some(u64::from(SKIPPED)) {
+        return print_line(format_args!(
+            "{:>6}  {}  left out after a restore",
+            number("seq"),
+            number("time")
+        ));
+    }
     if let Some(by) = entry.get("by").and_then(Value::as_str) {
         let what = match entry.get("kind").and_then(Value::as_u64) {
             Some(2) => "read up to",

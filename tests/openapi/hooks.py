@@ -13,7 +13,7 @@ import schemathesis
 TOGETHER = {
     "listTaskReceivers": ["state and not cannot both be asked for"],
     "history": ["a page goes before a place or after one, not both"],
-    "sendMessage": ["the Idempotency-Key and the clientMsgID differ"],
+    "sendMessage": ["the Idempotency-Key and the clientMsgID differ", "a message for those online only is not kept"],
     "postTask": ["the Idempotency-Key and the clientMsgID differ"],
 }
 

@@ -81,6 +81,25 @@ class Server:
         self.process.wait(60)
         self.log.close()
 
+    def copy(self):
+        """Stops, copies the data directory and goes on; the copy."""
+        self.stop()
+        copy = self.data.parent / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.data, copy)
+        self.start()
+        return copy
+
+    def put_back(self, copy):
+        """Loses everything since the copy, and goes on with it as another history."""
+        self.stop()
+        shutil.rmtree(self.data)
+        shutil.copytree(copy, self.data)
+        command = [self.program, "restore", "--data", str(self.data), "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        self.start()
+        return json.loads(done.stdout)
+
     def post(self, path, body, token=None, headers=None):
         """Calls the v3 API; the answer's data."""
         answer = self.raw(path, body, token, {"operationID": f"op{time.time_ns()}", **(headers or {})})

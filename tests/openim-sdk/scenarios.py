@@ -171,8 +171,12 @@ def chat(world):
     expect(got["pictureElem"]["sourcePicture"]["url"] == info["url"], f"{got}")
     expect(first.conversations()[name]["unreadCount"] == 2, "2 unread")
     first.call("markConversationMessageAsRead", name)
-    receipt = second.wait("OnRecvC2CReadReceipt")
-    expect(name.endswith(ben) or receipt, "a receipt")
+    # The receipt names who has read, and both messages that ben has sent; the client adds what the reader has sent.
+    (receipt,) = as_json(second.wait("OnRecvC2CReadReceipt")["data"])
+    theirs = {one["clientMsgID"] for one in second.call("history", name) if one["sendID"] == ben}
+    named = set(receipt["msgIDList"])
+    expect(receipt["userID"] == ann and len(theirs) == 2 and theirs <= named, f"{receipt}, sent {theirs}")
+    until(lambda: all(one["isRead"] for one in second.call("history", name) if one["sendID"] == ben), "his are read")
     until(lambda: first.conversations()[name]["unreadCount"] == 0, "none unread")
     # The sender's own echo has given the seq, so a revoke needs no look-up.
     mine = first.call("history", name)
@@ -519,3 +523,96 @@ def javascript(world):
     since = script.mark()
     time.sleep(21)
     expect(not script.all("OnConnecting", since), "it has connected anew")
+
+
+def text_of(message):
+    return detail(message)["text"] if message["contentType"] == 1400 else message["textElem"]["content"]
+
+
+# Last: conversations that begin after it do not begin with 1.
+@scenario("a copy is put back: 50 messages are lost, all of 20 new ones arrive")
+def put_back(world):
+    ann, ben = world.users("ann", "ben")
+    account = world.account("oa")
+    session, chat = sn(account, ann), si(ann, ben)
+
+    def both(first, last):
+        for number in range(first, last):
+            world.server.notice(account, ann, "Payroll", f"notice {number}")
+            body = {"sendID": ben, "recvID": ann, "contentType": 101, "sessionType": 1, "content": {"content": f"chat {number}"}}
+            world.server.post("/msg/send_msg", body)
+
+    def told(browser, since, first, last):
+        """Each of these raises the event, once, and nothing else does."""
+        wanted = sorted(f"{kind} {number}" for number in range(first, last) for kind in ("notice", "chat"))
+        until(lambda: len(browser.messages(since)) >= len(wanted), f"{len(wanted)} messages", 60)
+        time.sleep(1)
+        texts = sorted(text_of(one) for one in browser.messages(since))
+        expect(texts == wanted, f"{len(texts)} of {len(wanted)}: {set(wanted) - set(texts)} {set(texts) - set(wanted)}")
+
+    def unread(browser, count):
+        for name in (session, chat):
+            until(lambda: browser.conversations()[name]["unreadCount"] == count, f"{count} unread in {name}")
+
+    browser = world.browser()
+    browser.login(ann)
+    both(0, 5)
+    told(browser, 0, 0, 5)
+    browser.call("markConversationMessageAsRead", session)
+    since = browser.mark()
+    copy = world.server.copy()
+    browser.wait("OnConnectSuccess", since, patience=60)
+    # What is lost, the client has; it has read all of it, and pinned the chat.
+    since = browser.mark()
+    both(5, 55)
+    told(browser, since, 5, 55)
+    for name in (session, chat):
+        browser.call("markConversationMessageAsRead", name)
+    unread(browser, 0)
+    browser.call("setConversation", {"conversationID": chat, "isPinned": True})
+    until(lambda: browser.conversations()[chat]["isPinned"], "pinned")
+    since = browser.mark()
+    done = world.server.put_back(copy)
+    browser.wait("OnConnectSuccess", since, patience=60)
+    browser.wait("OnSyncServerFinish", since, patience=60)
+    since = browser.mark()
+    both(100, 120)
+    told(browser, since, 100, 120)
+    places = {one["contentType"]: [] for one in browser.messages(since)}
+    for one in browser.messages(since):
+        places[one["contentType"]].append(one["seq"])
+    for seqs in places.values():
+        expect(sorted(seqs) == list(range(6 + done["gap"], 26 + done["gap"])), f"{seqs}")
+    # The notices that were there before the copy had been read, the chat had not; that it was, is lost.
+    state = world.server.post("/msg/get_conversations_has_read_and_max_seq", {"userID": ann, "conversationIDs": [session, chat]})["seqs"]
+    for name, count in ((session, 20), (chat, 25)):
+        expect(state[name]["maxSeq"] - state[name]["hasReadSeq"] == count, f"{name}: {state[name]}")
+    until(lambda: browser.conversations()[session]["unreadCount"] == 20, "20 unread notices")
+    for name in (session, chat):
+        browser.call("markConversationMessageAsRead", name)
+    unread(browser, 0)
+    # What is no message arrives, too: a recall of a new one, and settings.
+    since = browser.mark()
+    world.server.post("/msg/revoke_msg", {"conversationID": session, "seq": 25 + done["gap"], "userID": account})
+    browser.wait("OnNewRecvMessageRevoked", since)
+    browser.call("setConversation", {"conversationID": session, "isPinned": True})
+    until(lambda: browser.conversations()[session]["isPinned"], "pinned")
+    # Offline, and back on the same profile: nothing is installed anew, and what came is there.
+    browser.close()
+    both(200, 203)
+    browser.open()
+    since = browser.mark()
+    browser.login(ann)
+    start = browser.wait("OnSyncServerStart", since)
+    expect(start["data"] in (False, "false"), f"reinstalled: {start}")
+    unread(browser, 3)
+    texts = [text_of(one) for one in browser.call("history", chat, patience=60)]
+    expect(texts[-23:] == [f"chat {number}" for number in (*range(100, 120), *range(200, 203))], f"{texts[-25:]}")
+    # A new device knows only what was kept and what is new.
+    browser.close()
+    other = world.browser()
+    other.login(ann)
+    texts = [text_of(one) for one in other.call("history", chat, patience=60)]
+    expect(texts == [f"chat {number}" for number in (*range(5), *range(100, 120), *range(200, 203))], f"{texts}")
+    unread(other, 3)
+    world.figures["places left out by the restore"] = done["gap"]

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ),
     ("waybill-tests", None),
     ("waybill-benches", None),
+    ("waybill-fuzz", None),
 ];
 
 /// What the tests of a crate may use besides: those of the client run against the server.

@@ -123,7 +123,7 @@ async fn a_server_may_take_no_early_data_at_all() {
         .await
         .unwrap();
     assert!(!early);
-    assert_eq!(connection.welcome().capabilities, Capabilities::NONE);
+    assert_eq!(connection.welcome().capabilities, Capabilities::ONLINE);
 }
 
 /// Connects through a relay that holds back the end of the handshake, and says `first` as early data.

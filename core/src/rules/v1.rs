@@ -2,6 +2,7 @@
 
 mod apply;
 mod decide;
+pub(crate) mod gaps;
 pub(crate) mod limits;
 mod search;
 

@@ -72,6 +72,8 @@ pub enum Family {
     StatusLog,
     /// Account, receiver, kind of conversation, state, conversation seq → since when.
     StatusTimes,
+    /// A log, the record of a restore → the places that the log left out after it.
+    Gaps,
 }
 
 /// Where the rows of a family come from.
@@ -121,7 +123,7 @@ use Writing::{Appended, Updated};
 macro_rules! families {
     ($(($family:ident, $name:literal, $contents:ident, $writing:ident, $cached:literal, $scanned:literal, $erased:literal, $key:literal, $value:literal),)*) => {
         /// Every family of the views, in the order of their numbers.
-        pub const FAMILIES: [FamilyInfo; 34] = [$(FamilyInfo {
+        pub const FAMILIES: [FamilyInfo; 35] = [$(FamilyInfo {
             family: Family::$family, name: $name, contents: $contents, writing: $writing, cached: $cached,
             scanned: $scanned, erased_by: $erased, key: $key, value: $value,
         }),*];
@@ -163,6 +165,7 @@ families! {
     (Accounts, "accounts", Folded, Updated, true, false, "never", "user number u64", "tracked, end of the status log"),
     (StatusLog, "status_log", Folded, Appended, false, false, "never", "user number u64, place u64", "position, time, receiver, kind, state, conversation seq, message"),
     (StatusTimes, "status_times", Folded, Appended, false, false, "never", "user number u64, user number u64, kind u8, state u8, conversation seq u64", "position, time, first place"),
+    (Gaps, "gaps", Folded, Appended, true, false, "never", "log u8 and user number u64 or conversation 17, position u64", "position, first place left out, how many"),
 }
 
 impl Family {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::row::{StatusPlace, Table};
+use super::row::{Numbered, StatusPlace, Table};
 use crate::conversation::Conversation;
 use crate::fact::ConversationKind;
 use crate::id::{
@@ -219,6 +219,17 @@ impl RowKey for (UserNo, Table) {
 impl RowKey for (UserNo, StatusNo) {
     fn key(&self) -> Key {
         Key::of([&self.0.0.to_be_bytes(), &self.1.0.to_be_bytes()])
+    }
+}
+
+impl RowKey for (Numbered, Position) {
+    fn key(&self) -> Key {
+        let position = self.1.0.to_be_bytes();
+        match self.0 {
+            Numbered::User(user) => Key::of([&[1], &user.0.to_be_bytes(), &position]),
+            Numbered::Status(account) => Key::of([&[2], &account.0.to_be_bytes(), &position]),
+            Numbered::Conversation(conversation) => Key::of([&[3], &conversation.key(), &position]),
+        }
     }
 }
 

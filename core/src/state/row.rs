@@ -15,6 +15,7 @@ mod audience;
 mod conversation;
 mod directory;
 mod fanout;
+mod gap;
 mod log;
 mod message;
 mod settings;
@@ -31,6 +32,7 @@ pub use directory::{
     UserIdRow, UserRow,
 };
 pub use fanout::{EarlyRow, Errand, FanoutChunkRow, FanoutRow, Running};
+pub use gap::{GapRow, Numbered};
 pub use log::{ControlLogRow, EntryKind, UserHeadRow, UserLogRow};
 pub use message::{DedupRow, ErasedRow};
 pub use settings::{SettingsKey, SettingsRow};

@@ -140,6 +140,8 @@ codes! {
     FOREIGN_ORIGIN = 54, false;
     /// The ticket was used, has run out, or was never given.
     TICKET_UNKNOWN = 55, false;
+    /// The sender sends, or the receiver gets, more messages than one may; nothing was done.
+    RATE_LIMITED = 56, true;
 
     /// A frame is empty, or its payload is not what its kind says. Ends the connection.
     MALFORMED_FRAME = 100, false;

@@ -25,6 +25,8 @@ pub const CLEARED: u8 = 6;
 pub const MARKED: u8 = 7;
 /// A message was changed.
 pub const CHANGED: u8 = 8;
+/// Nothing: a restore of the server's ledger left the place out. The payload is empty.
+pub const SKIPPED: u8 = 9;
 
 /// One entry. A device stores entries of kinds that it does not know as they are, and moves its cursor past them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,17 @@ impl Entry {
             kind,
             time,
             payload: codec::encode(note),
+        }
+    }
+
+    /// That a place was left out.
+    #[must_use]
+    pub fn skipped(seq: Seq, time: Time) -> Self {
+        Self {
+            seq,
+            kind: SKIPPED,
+            time,
+            payload: Vec::new(),
         }
     }
 

@@ -81,7 +81,7 @@ pub enum ServerFrame {
     /// Kind 14.
     Bye(Bye),
     /// Kind 15.
-    Online(Online),
+    Online(Box<Online>),
     /// Kind 17.
     Presence(Presence),
     /// A kind that only a client may send.
@@ -109,7 +109,7 @@ impl ServerFrame {
             Kind::TailOpened => Self::TailOpened(codec::decode(bytes)?),
             Kind::Refused => Self::Refused(codec::decode(bytes)?),
             Kind::Bye => Self::Bye(codec::decode(bytes)?),
-            Kind::Online => Self::Online(codec::decode(bytes)?),
+            Kind::Online => Self::Online(Box::new(codec::decode(bytes)?)),
             Kind::Presence => Self::Presence(Presence::read(bytes)?),
             other => Self::Misdirected(other),
         })

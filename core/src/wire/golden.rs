@@ -269,6 +269,7 @@ fn notes() -> Vec<Entry> {
         Entry::note(Seq(4), REMOVED, time, &removed),
         Entry::note(Seq(5), CLEARED, time, &note),
         Entry::note(Seq(6), MARKED, time, &confirmed),
+        Entry::skipped(Seq(7), time),
     ]
 }
 
@@ -358,13 +359,13 @@ fn others() -> Vec<Either> {
             failure: busy,
         })),
         Either::Server(ServerFrame::Bye(bye)),
-        Either::Server(ServerFrame::Online(Online {
+        Either::Server(ServerFrame::Online(Box::new(Online {
             time: Time(1_700_000_000_123),
             message: MessageEntry {
                 conversation_seq: ConversationSeq(0),
                 ..entries()[0].as_message().unwrap().unwrap()
             },
-        })),
+        }))),
         Either::Client(ClientFrame::WatchPresence(WatchPresence {
             request: 8,
             users: vec!["u7".to_owned(), "李".to_owned()],
@@ -402,7 +403,7 @@ fn server_bytes(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::TailOpened(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Refused(it) => write(it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Bye(it) => write(it, MAX_SERVER_FRAME, &mut out),
-        ServerFrame::Online(it) => write(it, MAX_SERVER_FRAME, &mut out),
+        ServerFrame::Online(it) => write(&**it, MAX_SERVER_FRAME, &mut out),
         ServerFrame::Presence(it) => it.write(&mut out),
         ServerFrame::Misdirected(_) | ServerFrame::Unknown(_) => return out,
     };

@@ -13,6 +13,7 @@ use waybill_core::policy::Policy;
 use waybill_core::record::Record;
 use waybill_core::rules::{Changed, Delivered};
 
+use super::model_restore::{Holes, Restored};
 use super::model_status::Statuses;
 
 /// What a step must be.
@@ -41,6 +42,7 @@ pub struct Model {
     pub lists: Vec<List>,
     pub fanouts: Vec<Fanout>,
     pub statuses: Statuses,
+    pub restores: Vec<Restored>,
 }
 
 pub struct Line {
@@ -73,6 +75,7 @@ pub struct Person {
     pub log: Vec<Entry>,
     /// The first entry that is shown.
     pub floor: u64,
+    pub holes: Holes,
 }
 
 #[derive(Clone)]
@@ -108,6 +111,7 @@ pub struct Token {
 
 pub struct Talk {
     pub name: Conversation,
+    pub holes: Holes,
     pub messages: Vec<Said>,
     /// What each of its readers makes of it.
     pub readers: BTreeMap<u64, Reader>,
@@ -127,6 +131,8 @@ pub struct Said {
     pub recalled_by: Option<u64>,
     /// The last record that erased or recalled it.
     pub changed_by: Option<u64>,
+    /// Whether this is no message, but a place that was left out.
+    pub hole: bool,
 }
 
 #[derive(Default)]
@@ -362,6 +368,22 @@ impl Model {
                 mark,
             } => self.mark(user.0, message.0, *mark, next, facts, delivered),
             Ask::Track { account, on } => self.track(account, *on, next, facts),
+            Ask::Restore { epoch, last, gap } => self.restore(*epoch, last.0, *gap, next, facts),
+            Ask::NoteOnline {
+                sender,
+                audience,
+                commitment,
+            } => {
+                let mut next = next;
+                let (sender, _) = self.meet(sender, &mut next, facts);
+                let told = Fact::OnlineTold {
+                    sender: UserNo(sender),
+                    audience: *audience,
+                    commitment: *commitment,
+                };
+                facts.push((told, None));
+                Ok(Outcome::Done)
+            }
             Ask::Recall { message, receiver } => self.recall(
                 message.0,
                 receiver.map(|user| user.0),
@@ -399,6 +421,7 @@ impl Model {
             platform_cuts: BTreeMap::new(),
             log: Vec::new(),
             floor: 1,
+            holes: Holes::default(),
         });
         facts.push((
             Fact::UserSeen {

@@ -13,6 +13,8 @@ use waybill_core::policy::UnknownReceiver;
 use waybill_core::rules::Delivered;
 
 use super::model::{Body, Device, Entry, Keyed, Model, Reader, Said, Talk};
+use super::model_restore::Holes;
+use super::model_tend;
 
 /// The most devices that are kept of a user.
 const DEVICES: usize = 64;
@@ -255,6 +257,7 @@ impl Model {
             };
             self.talks.push(Talk {
                 name,
+                holes: Holes::default(),
                 messages: Vec::new(),
                 readers: readers
                     .into_iter()
@@ -264,6 +267,14 @@ impl Model {
         }
         let mut talks = self.talks.iter_mut();
         let talk = talks.find(|talk| talk.name == name).unwrap();
+        let earlier = talk.messages.len() as u64;
+        let before = model_tend::counted(talk, earlier);
+        let left_out = talk
+            .holes
+            .leave_out(&self.restores, position, earlier, before);
+        for _ in 0..left_out {
+            talk.messages.push(Said::hole(talk.messages.last()));
+        }
         let mut shown = record_time;
         if let Some(before) = talk.messages.last()
             && before.shown >= shown
@@ -283,13 +294,14 @@ impl Model {
             counts,
             recalled_by: None,
             changed_by: None,
+            hole: false,
         });
         let seq = talk.messages.len() as u64;
         if let Conversation::Single { .. } = name {
             let own = talk.readers.get_mut(&sender).unwrap();
             own.touched = true;
             let before = std::mem::replace(&mut own.read, seq);
-            self.tell_read(position, name, sender, (before, seq - 1));
+            self.tell_read(position, name, sender, (before, earlier));
         }
         self.note(receiver, (1, seq, shown - record_time), position, delivered);
         let log = &mut self.person(receiver).unwrap().log;
@@ -313,7 +325,15 @@ impl Model {
         position: u64,
         delivered: &mut Vec<Delivered>,
     ) {
-        let log = &mut self.person(user).unwrap().log;
+        let restores = self.restores.clone();
+        let person = self.person(user).unwrap();
+        let log = &mut person.log;
+        let control = log.iter().filter(|entry| entry.kind != 1).count() as u64;
+        let head = log.len() as u64;
+        let left_out = person.holes.leave_out(&restores, position, head, control);
+        for _ in 0..left_out {
+            log.push(Entry::hole());
+        }
         log.push(Entry {
             position,
             message: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use waybill_core::epochs::Restore;
 use waybill_core::fact::Withdrawal;
 use waybill_core::id::{
     AudienceNo, ControlSeq, ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo,
@@ -10,13 +11,14 @@ use waybill_core::id::{
 use waybill_core::state::{
     AudienceMemberRow, AudienceNameRow, AudienceRow, ControlLogRow, ConversationLogRow,
     ConversationRow, DedupRow, DeviceNameRow, DeviceRow, DevicesRow, EarlyRow, EntryKind,
-    ErasedRow, Errand, Family, FanoutChunkRow, FanoutRow, Key, MembershipRow, ProfileRow,
+    ErasedRow, Errand, Family, FanoutChunkRow, FanoutRow, Key, MembershipRow, Numbered, ProfileRow,
     RefusedRow, RegistrationRow, RemovedRow, Row, RowKey, Running, SettingsKey, SettingsRow, Table,
     TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow, Value,
     VersionRow,
 };
 
 use super::model::{Model, Person};
+use super::model_restore::HOLE;
 use super::{model_status, model_tend};
 
 /// Rows by family and key.
@@ -74,6 +76,15 @@ fn settings(model: &Model, rows: &mut Rows) {
     };
     put(rows, SettingsKey::Genesis, SettingsRow::Genesis(epoch));
     put(rows, SettingsKey::Rules, SettingsRow::Rules(1));
+    if !model.restores.is_empty() {
+        let restores = model.restores.iter().map(|restored| Restore {
+            position: Position(restored.position),
+            epoch: restored.epoch,
+            gap: restored.gap,
+        });
+        let row = SettingsRow::Restores(restores.collect());
+        put(rows, SettingsKey::Restores, row);
+    }
     if let Some(policy) = model.policy {
         put(rows, SettingsKey::Policy, SettingsRow::Policy(policy));
     }
@@ -154,8 +165,15 @@ fn log(model: &Model, person: &Person, rows: &mut Rows) {
     let mut chain: [u8; 32] =
         Sha256::digest([b"waybill/log/1", epoch.0.as_slice(), &user].concat()).into();
     let mut control = 0;
+    person
+        .holes
+        .put(Numbered::User(UserNo(person.number)), rows);
     for (index, entry) in person.log.iter().enumerate() {
         let seq = index as u64 + 1;
+        if entry.kind == HOLE {
+            control += 1;
+            continue;
+        }
         let leaf_at = |position: u64| {
             let record = &model.ledger[position as usize - 1].bytes;
             Sha256::digest([&[0], record.as_slice()].concat())
@@ -299,7 +317,8 @@ const KINDS: [EntryKind; 7] = [
 fn readers(model: &Model, rows: &mut Rows) {
     let mut versions = BTreeMap::new();
     for talk in &model.talks {
-        let begun = Position(talk.messages[0].position);
+        let first = talk.messages.iter().find(|said| !said.hole).unwrap();
+        let begun = Position(first.position);
         for (user, reader) in &talk.readers {
             let (number, user) = (*user, UserNo(*user));
             let position = begun;
@@ -348,7 +367,11 @@ fn conversations(model: &Model, rows: &mut Rows) {
                 last_time: Time(last.shown),
             },
         );
+        talk.holes.put(Numbered::Conversation(talk.name), rows);
         for (seq, said) in (1..).map(ConversationSeq).zip(&talk.messages) {
+            if said.hole {
+                continue;
+            }
             put(
                 rows,
                 (talk.name, seq),

@@ -9,11 +9,12 @@ use waybill_core::id::{ConversationSeq, DeviceNo, Position, Seq, StatusNo, Time,
 use waybill_core::outcome::{Answer, Outcome, Refusal};
 use waybill_core::rules::{Changed, Delivered};
 use waybill_core::state::{
-    AccountRow, MarkRow, SettingsKey, SettingsRow, StatusPlace, StatusRow, StatusState,
+    AccountRow, MarkRow, Numbered, SettingsKey, SettingsRow, StatusPlace, StatusRow, StatusState,
     StatusTimeRow,
 };
 
 use super::model::{Body, Model};
+use super::model_restore::{HOLE, Holes};
 use super::model_rows::{Rows, put};
 
 const MARKED: u8 = 7;
@@ -24,7 +25,8 @@ const WALK: u64 = 1000;
 /// What messages have become, as the account is told.
 pub struct Told {
     pub account: u64,
-    pub row: StatusRow,
+    /// `None` of a place that was left out.
+    pub row: Option<StatusRow>,
     pub first: u64,
 }
 
@@ -33,6 +35,8 @@ pub struct Statuses {
     /// Every account that was ever tracked, and whether it is.
     pub tracked: BTreeMap<u64, bool>,
     pub told: Vec<Told>,
+    /// Of each account.
+    pub holes: BTreeMap<u64, Holes>,
     /// By message and receiver.
     pub marks: BTreeMap<(u64, u64), MarkRow>,
     /// The changes of the command under way.
@@ -74,9 +78,18 @@ impl Model {
             message: message.map(Position),
         };
         let told = &mut self.statuses.told;
+        let head = told.iter().filter(|told| told.account == account).count() as u64;
+        let holes = self.statuses.holes.entry(account).or_default();
+        for _ in 0..holes.leave_out(&self.restores, position, head, 0) {
+            told.push(Told {
+                account,
+                row: None,
+                first: 0,
+            });
+        }
         told.push(Told {
             account,
-            row,
+            row: Some(row),
             first,
         });
         let last = told.iter().filter(|told| told.account == account).count();
@@ -131,8 +144,13 @@ impl Model {
             // What was trimmed away became nothing.
             let from = known.max(self.person(user).unwrap().floor - 1);
             if walks && aim > known && aim > from {
-                end = aim.min(from + left);
-                left -= end - from;
+                end = from;
+                let log = &self.person(user).unwrap().log;
+                while end < aim && left > 0 {
+                    let entry = &log[end as usize];
+                    left -= u64::from(entry.kind != HOLE);
+                    end += 1;
+                }
                 short |= end < aim;
                 passed.extend(self.passed(user, from, end));
             }
@@ -315,23 +333,27 @@ pub fn rows(model: &Model, rows: &mut Rows) {
             .told
             .iter()
             .filter(|told| told.account == account.0);
+        if let Some(holes) = statuses.holes.get(&account.0) {
+            holes.put(Numbered::Status(account), rows);
+        }
         let mut last = StatusNo(0);
         for told in own {
             last = StatusNo(last.0 + 1);
-            put(rows, (account, last), told.row);
-            if told.row.message.is_some() {
+            let Some(row) = told.row else { continue };
+            put(rows, (account, last), row);
+            if row.message.is_some() {
                 continue;
             }
             let place = StatusPlace {
                 account,
-                receiver: told.row.receiver,
-                kind: told.row.kind,
-                state: told.row.state,
-                up_to: told.row.conversation_seq,
+                receiver: row.receiver,
+                kind: row.kind,
+                state: row.state,
+                up_to: row.conversation_seq,
             };
             let row = StatusTimeRow {
-                position: told.row.position,
-                time: told.row.time,
+                position: row.position,
+                time: row.time,
                 first: ConversationSeq(told.first),
             };
             put(rows, place, row);

@@ -160,6 +160,9 @@ impl Model {
         }
         let mut messages = Vec::new();
         for seq in sorted {
+            if self.talks[at].messages[seq as usize - 1].hole {
+                continue;
+            }
             let unread = self.talks[at].unread(user).contains(&seq);
             let reader = self.reader(at, user);
             if seq <= reader.cleared || reader.gone.get(&seq).is_some_and(|gone| gone.by_reader) {

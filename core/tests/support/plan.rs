@@ -9,7 +9,7 @@ use waybill_core::command::{
 };
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Mark, Options, Revoked};
-use waybill_core::id::{AudienceNo, ConversationSeq, DeviceNo, Position, Seq, Time, UserNo};
+use waybill_core::id::{AudienceNo, ConversationSeq, DeviceNo, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::policy::{Policy, UnknownReceiver};
 use waybill_core::record::Surface;
 
@@ -80,6 +80,12 @@ enum Deed {
     Trim(u64, u64),
     Mark(u64, u64, Mark),
     Track(u8, bool),
+    /// Tries it after each of some hundred positions, as one of them may be the last.
+    Restore {
+        number: u16,
+        gap: u64,
+        from: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -192,6 +198,18 @@ fn deeds() -> impl Strategy<Value = Deed> {
         12 => (number(), 0..60_u64, prop_oneof![Just(Mark::Opened), Just(Mark::Confirmed)])
             .prop_map(|(user, message, mark)| Deed::Mark(user, message, mark)),
         5 => (0..USERS, prop::bool::weighted(0.8)).prop_map(|(user, on)| Deed::Track(user, on)),
+        2 => (1..6_u16, gaps(), prop_oneof![4 => Just(0), 1 => 0..200_u64]).prop_map(
+            |(number, gap, from)| Deed::Restore { number, gap, from }
+        ),
+    ]
+}
+
+fn gaps() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        12 => 1..5_u64,
+        2 => 60..140_u64,
+        1 => Just(0),
+        1 => Just(1_000_001)
     ]
 }
 
@@ -411,6 +429,13 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             account: cast::user(*account, next(), 0),
             on: *on,
         }],
+        Deed::Restore { number, gap, from } => (*from..*from + 150)
+            .map(|last| Ask::Restore {
+                epoch: Epoch::new(*number, [*gap as u8; 14]),
+                last: Position(last),
+                gap: *gap,
+            })
+            .collect(),
         // Whoever was to have it tries to mark it after that.
         Deed::Recall(message, receiver) => {
             let recall = Ask::Recall {

@@ -20,6 +20,11 @@ pub fn epoch() -> Epoch {
     Epoch::new(1, *b"golden ledger!")
 }
 
+/// The epoch of this number, after a restore.
+pub fn restored_epoch(number: u16) -> Epoch {
+    Epoch::new(number, *b"after restores")
+}
+
 pub const fn ascending<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut at = 0;
@@ -286,6 +291,7 @@ pub fn commands() -> Vec<Stamped> {
     super::script_directory::directory(&mut script, LAST_BEFORE_DIRECTORY);
     super::script_status::status(&mut script, LAST_BEFORE_MANY);
     super::script_terms::terms(&mut script, LAST_BEFORE_TERMS);
+    super::script_restore::restores(&mut script, LAST_BEFORE_RESTORES);
     script.commands
 }
 
@@ -440,3 +446,6 @@ const LAST_BEFORE_TERMS: u64 = 243;
 
 /// Positions whose bodies are erased: an id, a profile, a message, a device's id.
 pub const ERASED: [u64; 4] = [11, 6, 14, 19];
+
+/// The last position before the restores.
+const LAST_BEFORE_RESTORES: u64 = 270;

@@ -2,7 +2,7 @@
 
 use waybill_core::command::{Ask, ConversationKind, Deed};
 use waybill_core::fact::Mark;
-use waybill_core::id::{ConversationSeq, Position, UserNo};
+use waybill_core::id::{ConversationSeq, Hash, Position, UserNo};
 use waybill_core::record::Surface;
 
 use super::script::{Letter, Script, notice, text};
@@ -15,6 +15,15 @@ impl Script {
     fn track(&mut self, account: &str, on: bool) {
         let account = self.user(account);
         self.server(Ask::Track { account, on });
+    }
+
+    fn told_online(&mut self, sender: &str) {
+        let sender = self.user(sender);
+        self.server(Ask::NoteOnline {
+            sender,
+            audience: 1,
+            commitment: Hash([7; 32]),
+        });
     }
 
     fn mark(&mut self, user: u64, message: u64, mark: Mark) {
@@ -35,6 +44,8 @@ pub fn status(script: &mut Script, last: u64) {
     script.track("nobody-yet", false);
     script.track(ZHANG, true);
     script.track("later-account", true);
+    script.told_online(MANAGER);
+    script.told_online("told-first");
     script.send(1, Surface::OpenImV2, &Letter::notice(LI), notice(200));
     script.send(1, Surface::OpenImV2, &Letter::notice(LI), notice(201));
     script.send(

@@ -9,6 +9,7 @@ use waybill_core::command::{
     Ask, Command, ConversationKind, Send as SendAsk, Stamped, Unknown, UserRef,
 };
 use waybill_core::conversation::Conversation;
+use waybill_core::epochs::Restore;
 use waybill_core::fact::{Fact, MessageSent, Options, PackedCursor, Revoked, Terms};
 use waybill_core::id::{
     ConversationSeq, DeviceNo, Digest, Epoch, Hash, KeyedHash, Opening, Position, Seq, Time, UserNo,
@@ -195,6 +196,13 @@ pub fn facts() -> BoxedStrategy<Fact> {
         (users(), vec(positions(), 0..4))
             .prop_map(|(user, turns)| Fact::UserRegisteredAgain { user, turns }),
         (users(), seqs()).prop_map(|(user, floor)| Fact::LogTrimmed { user, floor }),
+        (any::<[u8; 16]>(), any::<[u8; 16]>(), numbers()).prop_map(|(epoch, from, gap)| {
+            Fact::Restored {
+                epoch: Epoch(epoch),
+                from: Epoch(from),
+                gap,
+            }
+        }),
     ]
     .boxed()
 }
@@ -377,6 +385,11 @@ fn asks() -> BoxedStrategy<Ask> {
         }),
         vec((users(), devices(), seqs()), 0..20).prop_map(|cursors| Ask::Reach { cursors }),
         positions().prop_map(|position| Ask::Erase { position }),
+        (any::<[u8; 16]>(), positions(), numbers()).prop_map(|(epoch, last, gap)| Ask::Restore {
+            epoch: Epoch(epoch),
+            last,
+            gap
+        }),
     ]
     .boxed()
 }
@@ -421,6 +434,7 @@ pub fn answers() -> impl Strategy<Value = Answer> {
         Refusal::Stale,
         Refusal::TooManyRunning,
         Refusal::Withdrawn,
+        Refusal::BadEpoch,
     ]);
     prop_oneof![
         Just(Ok(Outcome::Done)),
@@ -439,6 +453,14 @@ pub fn settings() -> impl Strategy<Value = SettingsRow> {
         small().prop_map(SettingsRow::Rules),
         policies().prop_map(SettingsRow::Policy),
         users().prop_map(SettingsRow::Users),
+        vec((positions(), any::<[u8; 16]>(), numbers()), 0..4).prop_map(|restores| {
+            let restore = |(position, epoch, gap)| Restore {
+                position,
+                epoch: Epoch(epoch),
+                gap,
+            };
+            SettingsRow::Restores(restores.into_iter().map(restore).collect())
+        }),
     ]
 }
 

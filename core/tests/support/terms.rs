@@ -7,12 +7,12 @@ use waybill_core::body::{Body, Change};
 use waybill_core::command::{Ask, To};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Audience, Fact, Options, Part, Terms, unpack_users};
-use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
+use waybill_core::id::{ConversationSeq, Epoch, Position, Seq, Time, UserNo};
 use waybill_core::outcome::{Answer, Outcome, Refusal};
 use waybill_core::rules;
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, EntryKind, Family, MembershipRow, RemovedRow, Row,
-    StateExt, TimerKind, TimerRow, UserHeadRow, UserLogRow,
+    ConversationLogRow, ConversationRow, EntryKind, Family, MembershipRow, Numbered, RemovedRow,
+    Row, StateExt, TimerKind, TimerRow, UserHeadRow,
 };
 
 use super::cast;
@@ -91,6 +91,19 @@ impl World {
     pub fn recall(&mut self, message: Position, receiver: Option<UserNo>) -> Answer {
         self.recalls.insert((message, receiver));
         self.ask(Ask::Recall { message, receiver })
+    }
+
+    /// The ledger goes on as another history.
+    pub fn restore(&mut self, gap: u64) {
+        let chronicle = &self.crowd.chronicle;
+        let epochs = rules::epochs(&chronicle.state).unwrap().unwrap();
+        let number = epochs.current().number() + 1;
+        let answer = self.ask(Ask::Restore {
+            epoch: Epoch::new(number, [number as u8; 14]),
+            last: self.crowd.chronicle.tail.position,
+            gap,
+        });
+        assert_eq!(answer, Ok(Outcome::Done));
     }
 
     /// Those that are in the logs of all their receivers, and were not withdrawn from all.
@@ -208,7 +221,12 @@ impl World {
         let mut newest: BTreeMap<[u8; 8], ConversationSeq> = BTreeMap::new();
         for seq in (1..=end.head.0).map(ConversationSeq) {
             let row = state.row::<ConversationLogRow>((conversation, seq));
-            let row = row.unwrap().unwrap();
+            let Some(row) = row.unwrap() else {
+                let log = Numbered::Conversation(conversation);
+                let gap = rules::gap_around(state, log, seq.0).unwrap();
+                assert!(gap.is_some(), "{seq:?} is missing");
+                continue;
+            };
             let (since, terms, counts) = sent[&row.message_position()];
             assert!(
                 before < since,
@@ -244,7 +262,7 @@ impl World {
         };
         let (mut seen, mut before) = (BTreeSet::new(), Position(0));
         for seq in (1..=head.head.0).map(Seq) {
-            let row = state.row::<UserLogRow>((receiver, seq)).unwrap().unwrap();
+            let row = rules::user_log_row(state, receiver, seq).unwrap();
             assert!(before <= row.position);
             before = row.position;
             if row.kind == EntryKind::Message {

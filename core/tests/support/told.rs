@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use waybill_core::fact::{Fact, Terms, Withdrawal, unpack_users};
 use waybill_core::id::{Position, Seq, UserNo};
-use waybill_core::state::{EntryKind, FanoutRow, StateExt, UserHeadRow, UserLogRow};
+use waybill_core::rules;
+use waybill_core::state::{EntryKind, FanoutRow, StateExt, UserHeadRow};
 
 use super::chronicle::Chronicle;
 
@@ -183,7 +184,7 @@ impl Told {
             let head = state.row::<UserHeadRow>(user).unwrap();
             let mut entries = Vec::new();
             for seq in (1..=head.map_or(0, |head| head.head.0)).map(Seq) {
-                let row = state.row::<UserLogRow>((user, seq)).unwrap().unwrap();
+                let row = rules::user_log_row(state, user, seq).unwrap();
                 let message = match chronicle.record(row.position.0).fact {
                     Fact::MessageRecalled { message, .. }
                     | Fact::MessageChanged { message, .. }

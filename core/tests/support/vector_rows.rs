@@ -19,6 +19,7 @@ use waybill_core::state::{
 };
 
 use super::script;
+use super::vector_restore;
 use super::vector_status;
 use super::vectors::{fields, hex, keyed, wide_hash};
 
@@ -60,6 +61,7 @@ pub fn rows() -> Value {
             SettingsRow::Audiences(AudienceNo(2)),
         ),
         (SettingsKey::Tracked, vector_status::tracked()),
+        (SettingsKey::Restores, vector_restore::restores()),
     ];
     let mut rows: Vec<Value> = settings
         .iter()
@@ -72,6 +74,7 @@ pub fn rows() -> Value {
     rows.extend(fanout_rows());
     rows.extend(terms_rows());
     rows.extend(status_rows());
+    rows.extend(gap_rows());
     Value::Array(rows)
 }
 
@@ -369,6 +372,14 @@ pub fn conversation_keys() -> Value {
     ];
     let vector = |conversation: &Conversation| json!({ "conversation": fields(conversation), "key": hex(&conversation.key()) });
     conversations.iter().map(vector).collect()
+}
+
+fn gap_rows() -> impl Iterator<Item = Value> {
+    let gaps = vector_restore::gaps().into_iter();
+    gaps.map(|(log, parts, gap)| {
+        let key = (log, Position(1_001));
+        row(key, json!([parts, 1_001]), &gap)
+    })
 }
 
 fn status_rows() -> Vec<Value> {

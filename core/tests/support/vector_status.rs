@@ -3,13 +3,13 @@
 use waybill_core::command::ConversationKind;
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Fact, Mark, PackedCursor, Passed, pack_passed};
-use waybill_core::id::{ConversationSeq, DeviceNo, Position, Seq, StatusNo, Time, UserNo};
+use waybill_core::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, StatusNo, Time, UserNo};
 use waybill_core::outcome::Outcome;
 use waybill_core::state::{
     AccountRow, MarkRow, SettingsRow, StatusRow, StatusState, StatusTimeRow,
 };
 
-pub fn facts() -> [Fact; 4] {
+pub fn facts() -> [Fact; 5] {
     let passed = |receiver, kind| Passed {
         receiver: UserNo(receiver),
         account: UserNo(1),
@@ -52,6 +52,11 @@ pub fn facts() -> [Fact; 4] {
         Fact::AccountTracked {
             account: UserNo(1),
             on: true,
+        },
+        Fact::OnlineTold {
+            sender: UserNo(1),
+            audience: 251,
+            commitment: Hash([0xc0; 32]),
         },
     ]
 }

@@ -17,6 +17,7 @@ use waybill_core::record::{Record, Surface};
 
 use super::script::{self, HASH_SECRET, ID_SECRET};
 use super::vector_many;
+use super::vector_restore;
 use super::vector_status;
 use super::vector_terms;
 use super::{vector_hashes, vector_rows};
@@ -246,6 +247,7 @@ fn facts() -> Vec<Fact> {
     ]);
     facts.extend(vector_terms::facts());
     facts.extend(vector_status::facts());
+    facts.push(vector_restore::fact());
     facts
 }
 
@@ -466,6 +468,7 @@ fn answers() -> Vec<Answer> {
         Refusal::Expired,
         Refusal::TooFarAhead,
         Refusal::Withdrawn,
+        Refusal::BadEpoch,
     ];
     answers.extend(refusals.map(Err));
     answers

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 use toml::value::Datetime;
+use waybill_core::limits::MAX_RESTORE_GAP;
 use waybill_core::policy::UnknownReceiver;
 
 use super::limits::LIMITS;
@@ -152,6 +153,19 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "audit_online_only",
+        kind: Kind::Text,
+        help: "on or off: note in the ledger who told how many a message for those online only, and what by its hash (default on)",
+        set: |config, value| {
+            config.audit_online_only = match text(value)? {
+                "on" => true,
+                "off" => false,
+                _ => return Err("must be \"on\" or \"off\"".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
         name: "unknown_receiver",
         kind: Kind::Text,
         help: "accept or refuse messages to users never seen before (default accept)",
@@ -197,6 +211,19 @@ const KEYS: &[Key] = &[
         set: |config, value| {
             number(value, 1, 3_600).map(|seconds| config.recovery.seconds = seconds)
         },
+    },
+    Key {
+        name: "restore.gap",
+        kind: Kind::Number,
+        help: "places that each log leaves out after waybill restore (default 1000): more than any log can grow between a copy and \
+               its use",
+        set: |config, value| number(value, 1, MAX_RESTORE_GAP).map(|gap| config.restore.gap = gap),
+    },
+    Key {
+        name: "restore.erasures",
+        kind: Kind::Text,
+        help: "the register of erasures, best on another disk than the data (default the file erasures in the data directory)",
+        set: |config, value| text(value).map(|text| config.restore.erasures = Some(text.into())),
     },
     Key {
         name: "log",

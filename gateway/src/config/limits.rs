@@ -83,12 +83,27 @@ limits! {
     body_seconds: 30, 1 => 300;
     /// Time an HTTP connection may stay without a request, or without taking more of an answer.
     idle_seconds: 75, 1 => 3_600;
+    /// How long a connection of OpenIM's gateway may be silent before it is asked for a sign of life; one that gives none for twice as
+    /// long and 3 s more ends.
+    ws_ping_seconds: 27, 1 => 60;
     /// How far a caller's clock may be off when the time of a token is checked.
     clock_skew_seconds: 30, 0 => 300;
     /// How long a send may wait before the writer takes it; after that it is refused, never done later.
     send_wait_seconds: 10, 1 => 60;
     /// Time for requests in progress when the server stops.
     drain_seconds: 15, 0 => 300;
+    /// Messages that one ordinary user may send a second, on average; 0: no bound.
+    sends_per_second: 20, 0 => 100_000;
+    /// Messages that one ordinary user may send at once after a pause.
+    sends_burst: 100, 1 => 1_000_000;
+    /// Messages of ordinary users that one receiver may get a second, on average; 0: no bound.
+    receives_per_second: 20, 0 => 100_000;
+    /// Messages of ordinary users that one receiver may get at once after a pause.
+    receives_burst: 100, 1 => 1_000_000;
+    /// Messages that one business account may send a second, on average; 0: no bound but the queue's.
+    business_sends_per_second: 0, 0 => 1_000_000;
+    /// Messages that one business account may send at once after a pause, where it has a rate.
+    business_sends_burst: 1_000, 1 => 1_000_000;
     /// Verified tokens that are remembered.
     token_cache_entries: 16_384, 64 => 1_048_576;
     /// How often packed cursors of devices are handed to the writer.

@@ -39,12 +39,16 @@ pub struct Config {
     pub unknown_receiver: UnknownReceiver,
     /// Whether the managers learn what becomes of their messages, and when.
     pub track_managers: bool,
+    /// Whether the ledger notes messages for those online only: sender, audience size and commitment.
+    pub audit_online_only: bool,
     /// The title of pushes whose sender gives none; empty to let the kind of message decide.
     pub push_title: String,
     /// Memory the whole process should stay within, in MiB; caches and buffers follow from it.
     pub memory_mib: u64,
     /// How much a restart may have to apply again.
     pub recovery: Recovery,
+    /// What concerns copies of the ledger that are put back.
+    pub restore: Restore,
     /// Which log lines are written: a filter of `tracing-subscriber`, such as `info` or `waybill_gateway=debug,info`.
     pub log: String,
     /// Bounds of the edge.
@@ -117,6 +121,16 @@ pub struct Recovery {
     pub seconds: u64,
 }
 
+/// What concerns copies of the ledger that are put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// How many places each log leaves out when its ledger was put back from a copy: more than a log can have grown since the copy
+    /// was made.
+    pub gap: u64,
+    /// The register of erasures; without one, the file `erasures` of the data directory.
+    pub erasures: Option<PathBuf>,
+}
+
 /// What was given on the command line; it outranks environment and file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -159,12 +173,17 @@ impl Default for Config {
             },
             unknown_receiver: UnknownReceiver::Accept,
             track_managers: true,
+            audit_online_only: true,
             push_title: String::new(),
             memory_mib: 1_024,
             recovery: Recovery {
                 records: 50_000,
                 mib: 48,
                 seconds: 60,
+            },
+            restore: Restore {
+                gap: 1_000,
+                erasures: None,
             },
             log: "info".to_owned(),
             limits: Limits::default(),

@@ -114,7 +114,8 @@ impl From<Refusal> for Error {
             Refusal::AlreadyFounded
             | Refusal::NotFounded
             | Refusal::BadRules
-            | Refusal::BadBody => Kind::Internal,
+            | Refusal::BadBody
+            | Refusal::BadEpoch => Kind::Internal,
         };
         // What a refusal of the last group says is for operators; a caller cannot have caused it.
         match kind {

@@ -190,6 +190,9 @@ table! {
     /// The message was to wait too long, or until after its own end.
     TooFarAhead: "too-far-ahead", "The message was to wait longer than 366 days, or until after its own end.",
         422, v2 200 803, v3 1001, wire 53, retry 0;
+    /// The sender sends, or the receiver gets, more messages than one may. Nothing was done.
+    RateLimited: "rate-limited", "Too many messages in a short time: nothing was done, try again later.",
+        429, v2 503 500, v3 500, wire 56, retry 1;
     /// The message was recalled, superseded or has expired. Nobody can open, confirm or change it.
     MessageRecalled: "message-recalled", "The message was recalled, superseded or has expired.",
         409, v2 200 803, v3 1404, wire 51, retry 0;
@@ -257,11 +260,11 @@ mod tests {
             );
             assert_ne!(row.v2, 0, "{name}: 0 is success");
             assert!(row.v3 == 500 || (1000..2000).contains(&row.v3), "{name}");
-            let temporary = matches!(row.http, 503 | 504);
+            let temporary = matches!(row.http, 429 | 503 | 504);
             assert_eq!(
                 row.retry_after > 0,
                 temporary,
-                "{name}: Retry-After stands with 503 and 504"
+                "{name}: Retry-After stands with 429, 503 and 504"
             );
         }
     }

@@ -84,12 +84,16 @@ impl Admission {
 
 /// The address under which a peer is counted. Whoever has one IPv6 address has 2^64 of them, so the network counts.
 fn counted(address: IpAddr) -> Option<IpAddr> {
+    Some(network(address)).filter(|_| !address.to_canonical().is_loopback())
+}
+
+/// What stands for all addresses that one peer may have: of IPv6 the network, of IPv4 the address itself.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        address if address.is_loopback() => None,
         IpAddr::V6(address) => {
-            Some(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into())
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
-        address => Some(address),
+        address => address,
     }
 }
 

@@ -70,7 +70,7 @@ impl App {
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(Bytes::new()),
             _ => {
                 let most = match dialect {
-                    Dialect::V3 if !native => v3::body_bytes(path, limits.http_body_bytes),
+                    Dialect::V3 if !native => v3::body_bytes(&self.service, &head),
                     _ => limits.http_body_bytes,
                 };
                 body::read(&head.headers, incoming, most, patience).await

@@ -11,6 +11,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::error::{Error, ProblemOptions, problem};
+use crate::service::Allowance;
 
 /// The body of a response.
 pub enum Body {
@@ -91,6 +92,24 @@ pub fn error(error: &Error, options: &ProblemOptions<'_>) -> Response<Body> {
     );
     retry_after(&mut response, error);
     response
+}
+
+/// Says what the sender may still send, as `draft-ietf-httpapi-ratelimit-headers` has it: the policy, and what is left of it.
+pub fn rate_limit(response: &mut Response<Body>, allowance: &Allowance) {
+    let Allowance { burst, left, .. } = allowance;
+    let fields = [
+        (
+            "ratelimit-policy",
+            format!("\"send\";q={burst};w={}", allowance.window()),
+        ),
+        ("ratelimit", format!("\"send\";r={left};t=1")),
+    ];
+    for (name, value) in fields {
+        // Numbers and quotes are always fit for a header.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
 }
 
 /// Adds `Retry-After` where a retry makes sense.

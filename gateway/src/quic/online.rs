@@ -47,7 +47,10 @@ pub(super) fn watch<S: Service>(live: &Arc<Live<S>>, asked: &WatchPresence) {
         let follow = async {
             put(&here, presence(request, all)).await;
             here.outbox.answered_elsewhere();
-            while goes_on {
+            if !goes_on {
+                return;
+            }
+            loop {
                 let changed = source.changed().await;
                 put(&here, presence(request, changed)).await;
             }

@@ -25,6 +25,9 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW;
 /// Bytes written to a connection that its peer has not acknowledged: what a peer that reads nothing costs.
 const SEND_WINDOW: u64 = 512 * 1024;
 
+/// Bytes of datagrams that a peer may send: none that says anything. A side that takes none at all could not send any either.
+const DATAGRAM_TAKEN: usize = 1;
+
 /// Bytes of datagrams that wait to leave a connection; older ones go first.
 const DATAGRAM_BYTES: usize = 16 * 1024;
 
@@ -136,7 +139,7 @@ fn transport(options: &Options) -> Result<TransportConfig, BindError> {
         .keep_alive_interval(None)
         .crypto_buffer_size(CRYPTO_BUFFER_BYTES)
         // Datagrams go to clients alone, and what does not leave at once is soon worth nothing.
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(DATAGRAM_TAKEN))
         .datagram_send_buffer_size(DATAGRAM_BYTES);
     Ok(transport)
 }

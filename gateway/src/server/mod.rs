@@ -4,6 +4,7 @@
 mod error;
 mod open;
 mod prepare;
+mod restore;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::telemetry::LogMetrics;
 use crate::telemetry::metrics::Metrics;
 
 pub use error::{RunError, StartError};
+pub use restore::restore;
 
 /// How long the end may take for what was told to end at once.
 const LAST_STEPS: Duration = Duration::from_secs(2);

@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 use tracing::info;
 use waybill_core::command::{Ask, Command};
+use waybill_core::epochs::Epochs;
 use waybill_core::hash::HashKey;
 use waybill_core::id::{Epoch, UserNo};
 use waybill_core::message_id::MessageIdKey;
+use waybill_core::outcome::StateError;
 use waybill_core::record::Surface;
 use waybill_core::versions::RULES_VERSION;
 use waybill_log::config::RecoveryBudget;
@@ -50,16 +52,17 @@ pub(super) async fn open(
         mut progress,
     } = options;
     log_options.config = log_config(config);
+    log_options.erasures = config.restore.erasures.clone();
     let data = config.data.clone();
     let opening =
         tokio::task::spawn_blocking(move || Log::open(&data, log_options, &mut *progress));
     let (log, queue) = opening.await.map_err(|_| StartError::Panicked)??;
     let reader = log.reader();
     log_metrics.open(reader.clone());
-    let epoch = begin(&reader, &queue)
+    let epochs = begin(&reader, &queue)
         .await
         .map_err(StartError::prepare("the ledger cannot be begun"))?;
-    info!(epoch = %epoch, durable = reader.durable().0, "the log is open");
+    info!(epoch = %epochs.current(), durable = reader.durable().0, "the log is open");
     let service = Service::new(Parts {
         config: Arc::clone(config),
         authenticator: authenticator(config, &secrets, &reader),
@@ -70,7 +73,7 @@ pub(super) async fn open(
         hash_key: HashKey::new(secrets.id_key.expose()),
         message_ids: MessageIdKey::new(secrets.message_id_key.expose()),
         openim_secret: secrets.openim,
-        epoch,
+        epochs,
     });
     log_metrics.count_waiting(service.waiting());
     Ok(Opened {
@@ -108,7 +111,7 @@ fn authenticator(config: &Config, secrets: &Secrets, reader: &Reader) -> Authent
 
 /// The sizes of the log: three quarters of the process's memory. The rest is for connections, requests on their way, and
 /// the program itself.
-fn log_config(config: &Config) -> LogConfig {
+pub(super) fn log_config(config: &Config) -> LogConfig {
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     LogConfig {
         memory_mib: count(config.memory_mib * 3 / 4),
@@ -121,10 +124,11 @@ fn log_config(config: &Config) -> LogConfig {
     }
 }
 
-/// The identity of the history, which a new ledger is given here.
-async fn begin(reader: &Reader, queue: &QueueHandle) -> Result<Epoch, Error> {
-    if let Some(epoch) = reader.epoch() {
-        return Ok(epoch);
+/// The histories that the ledger has been; a new one begins here.
+async fn begin(reader: &Reader, queue: &QueueHandle) -> Result<Epochs, Error> {
+    let unreadable = |error: StateError| Error::new(Kind::Internal, error.to_string());
+    if let Some(epochs) = reader.epochs().map_err(unreadable)? {
+        return Ok(epochs);
     }
     let epoch = Epoch::new(1, random::bytes()?);
     let ask = Ask::Found {
@@ -137,7 +141,7 @@ async fn begin(reader: &Reader, queue: &QueueHandle) -> Result<Epoch, Error> {
         ask,
     };
     match queue.ask(command, None).await {
-        Ok(Ok(_)) => Ok(epoch),
+        Ok(Ok(_)) => Ok(Epochs::new(epoch, Vec::new())),
         Ok(Err(refusal)) => Err(Error::new(Kind::Internal, refusal.to_string())),
         Err(error) => Err(Error::new(Kind::Internal, error.to_string())),
     }

@@ -1,11 +1,14 @@
 //! What clients that sync conversation by conversation ask: where each of them ends, the messages at given places, and what a
 //! log tells besides messages.
 
+use std::collections::BTreeMap;
+use waybill_core::body::Profile;
+
 use waybill_core::conversation::Conversation;
 use waybill_core::id::{ControlSeq, ConversationSeq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::state::Table;
-use waybill_log::reader::{Direction, LIST_ENTRIES, Listed, PAGE_BYTES};
+use waybill_log::reader::{Direction, Listed, PAGE_BYTES};
 
 use super::conversations::{HistoryView, Named};
 use super::pull::{Names, Place, View};
@@ -75,20 +78,11 @@ impl Service {
         let owner = self.acting_for(principal, user)?;
         self.read(move |this| {
             let mut names = Names::default();
-            let (mut outlines, mut after) = (Vec::new(), None);
-            loop {
-                let page = this
-                    .0
-                    .reader
-                    .conversations(owner, after, LIST_ENTRIES, true)?;
-                for listed in &page.conversations {
-                    outlines.push(this.outline(owner, listed, &mut names)?);
-                }
-                after = page.next;
-                if after.is_none() || outlines.len() >= MOST_CONVERSATIONS {
-                    return Ok(outlines);
-                }
-            }
+            let listed = this.0.reader.all_conversations(owner, MOST_CONVERSATIONS)?;
+            listed
+                .iter()
+                .map(|listed| this.outline(owner, listed, &mut names))
+                .collect()
         })
         .await
     }
@@ -221,6 +215,26 @@ impl Service {
         .await
     }
 
+    /// The times of these places of a conversation, which it reaches: of what stands there, shown or not, and of a place that a restore
+    /// left out that of the restore.
+    ///
+    /// # Errors
+    /// When the principal may not read it.
+    pub async fn times_at(
+        &self,
+        principal: &Principal,
+        user: &str,
+        named: Named<'_>,
+        seqs: Vec<u64>,
+    ) -> Result<BTreeMap<u64, Time>, Error> {
+        let owner = self.acting_for(principal, user)?;
+        let Some(conversation) = self.known(owner, named)? else {
+            return Ok(BTreeMap::new());
+        };
+        self.read(move |this| this.0.reader.times_at(conversation, &seqs))
+            .await
+    }
+
     /// How the user's notification sessions with these accounts are called, and their pictures; in the same order. Empty where there is
     /// no session.
     ///
@@ -232,18 +246,18 @@ impl Service {
         accounts: &[&str],
     ) -> Result<Vec<(String, String)>, Error> {
         let owner = principal.number;
-        let mut sessions = Vec::with_capacity(accounts.len());
-        for account in accounts {
-            let named = Named {
-                kind: 2,
-                peer: account,
-            };
-            sessions.push(self.known(owner, named)?);
-        }
+        let accounts: Vec<String> = accounts
+            .iter()
+            .map(|account| (*account).to_owned())
+            .collect();
         self.read(move |this| {
             let mut names = Names::default();
-            let mut titles = Vec::with_capacity(sessions.len());
-            for session in sessions {
+            let mut titles = Vec::with_capacity(accounts.len());
+            for peer in &accounts {
+                let session = match this.known(owner, Named { kind: 2, peer }) {
+                    Ok(session) => session,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let listed = session.map(|session| this.0.reader.conversation(owner, session));
                 titles.push(match listed.transpose()?.flatten() {
                     Some(listed) => {
@@ -253,9 +267,9 @@ impl Service {
                     None => Default::default(),
                 });
             }
-            Ok(titles)
+            Ok(Ok(titles))
         })
-        .await
+        .await?
     }
 
     /// What a user's log tells besides messages, from after a control seq on; at most `limit`.
@@ -303,13 +317,44 @@ impl Service {
         }
     }
 
-    /// Whether a user was ever seen, registered or not.
+    /// Those of these users who were ever seen, registered or not, with their profiles, in the order asked for. What is no id is
+    /// nobody's.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn is_seen(&self, user: &str) -> Result<bool, Error> {
-        let found = self.0.reader.user_no(self.user_hash(user));
-        found.map(|found| found.is_some()).map_err(unreadable)
+    pub async fn seen(&self, users: Vec<String>) -> Result<Vec<(String, Option<Profile>)>, Error> {
+        self.read(move |this| {
+            let mut found = Vec::with_capacity(users.len());
+            for user in users {
+                let number = match check("userID", &user) {
+                    Ok(()) => this.0.reader.user_no(this.user_hash(&user))?,
+                    Err(_) => None,
+                };
+                if let Some(number) = number {
+                    found.push((user, this.0.reader.profile(number)?));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Whether each of these users is registered. What is no id is nobody's.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn are_registered(&self, users: Vec<String>) -> Result<Vec<bool>, Error> {
+        self.read(move |this| {
+            let registered = |user: &String| match check("userID", user) {
+                Ok(()) => match this.0.reader.user_no(this.user_hash(user))? {
+                    Some(number) => this.0.reader.is_registered(number),
+                    None => Ok(false),
+                },
+                Err(_) => Ok(false),
+            };
+            users.iter().map(registered).collect()
+        })
+        .await
     }
 
     /// Whether an account is a configured manager.

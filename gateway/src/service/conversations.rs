@@ -50,6 +50,8 @@ pub struct HistoryView {
     pub time: Time,
     /// Why it was withdrawn, if it was: then what it said is not shown.
     pub withdrawn: Option<Withdrawal>,
+    /// Who withdrew it, empty for the server itself, and when.
+    pub withdrawer: Option<(String, Time)>,
     /// The message.
     pub told: MessageTold,
 }
@@ -407,6 +409,11 @@ impl Service {
         names: &mut Names,
     ) -> Result<HistoryView, StateError> {
         let time = self.0.reader.shown_time(&told.record, told.row.ahead_ms)?;
+        let withdrawer = match told.withdrawer {
+            None => None,
+            Some((UserNo(0), time)) => Some((String::new(), time)),
+            Some((by, time)) => Some((names.find(self, by)?, time)),
+        };
         let (_, mut said) = self.told(owner, told.record, told.message, names)?;
         match told.withdrawn {
             None => said.change(told.changed),
@@ -417,6 +424,7 @@ impl Service {
             conversation_seq: told.conversation_seq,
             time,
             withdrawn: told.withdrawn,
+            withdrawer,
             told: said,
         })
     }

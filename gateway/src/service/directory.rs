@@ -324,6 +324,6 @@ impl Service {
 fn said_bytes(view: &View) -> usize {
     match &view.told {
         Told::Message(told) => told.message.as_ref().map_or(0, |said| said.content.len()),
-        Told::Note(_) => 0,
+        Told::Note(_) | Told::Nothing => 0,
     }
 }

@@ -16,6 +16,7 @@ mod online;
 mod operations;
 mod pull;
 mod quic;
+mod rates;
 mod recalls;
 mod send;
 mod status;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 use tracing::error;
 use waybill_core::command::{Ask, Command, UserRef};
 use waybill_core::content::Meaning;
+use waybill_core::epochs::Epochs;
 use waybill_core::hash::{Domain, HashKey};
 use waybill_core::id::{Epoch, KeyedHash, Position, Time, UserNo, check_id};
 use waybill_core::message_id::{
@@ -58,8 +60,9 @@ pub use cursors::Cursors;
 pub use lists::LongList;
 pub use live::LivePlace;
 pub use messages::MessageView;
-pub use online::{OnlineMessage, OnlineSent};
+pub use online::{OnlineMessage, OnlinePrepared, OnlineSent};
 pub use pull::{MessageTold, Note, Page, Place, Pulled, Span, Told, View};
+pub use rates::Allowance;
 pub use send::{AskedTerms, Outgoing, Prepared, SentMessage};
 pub use status::{ChangeView, StandingView, StatusView, Wanted, gone};
 pub use tasks::{
@@ -93,8 +96,8 @@ pub struct Parts {
     pub message_ids: MessageIdKey,
     /// What `/auth/*` asks for.
     pub openim_secret: Secret,
-    /// The identity of the history.
-    pub epoch: Epoch,
+    /// The histories that the ledger has been.
+    pub epochs: Epochs,
 }
 
 /// The server, as transports see it. Cheap to clone.
@@ -112,13 +115,14 @@ struct Inner {
     hash_key: HashKey,
     message_ids: MessageIdKey,
     openim_secret: Secret,
-    epoch: Epoch,
+    epochs: Epochs,
     cursors: Cursors,
     tickets: Tickets,
     online: Hub<OnlineMessage>,
     known: online::Known,
     operations: operations::Operations,
     reads: Semaphore,
+    rates: rates::Rates,
 }
 
 /// The state of tokens, as the log has it.
@@ -143,6 +147,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
+            rates: rates::Rates::new(&parts.config.limits),
             config: parts.config,
             reader: parts.reader,
             queue: RwLock::new(Some(parts.queue)),
@@ -152,7 +157,7 @@ impl Service {
             hash_key: parts.hash_key,
             message_ids: parts.message_ids,
             openim_secret: parts.openim_secret,
-            epoch: parts.epoch,
+            epochs: parts.epochs,
             cursors: Cursors::default(),
             tickets: Tickets::default(),
             online: Hub::default(),
@@ -191,7 +196,13 @@ impl Service {
     /// The identity of the history.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.0.epoch
+        self.0.epochs.current()
+    }
+
+    /// Whether the ledger was ever put back from a copy: clients may then know what it does not.
+    #[must_use]
+    pub fn was_restored(&self) -> bool {
+        !self.0.epochs.restores().is_empty()
     }
 
     /// The configuration.
@@ -349,8 +360,9 @@ impl Service {
     fn open_id(&self, id: &str) -> Result<(Position, u32), Error> {
         let unknown = || Error::of(Kind::UnknownMessage);
         let found = self.0.message_ids.open(id).ok_or_else(unknown)?;
-        let ours = (self.0.epoch.number(), PARTITION);
-        if (found.epoch, found.partition) == ours {
+        // Of a history that was lost, another record may stand at the position, or none.
+        let ours = self.0.epochs.holds(found.epoch, found.position);
+        if ours && found.partition == PARTITION {
             Ok((found.position, found.ordinal))
         } else {
             Err(unknown())
@@ -358,7 +370,7 @@ impl Service {
     }
 
     fn message_id(&self, position: Position, ordinal: u32) -> String {
-        let epoch = self.0.epoch.number();
+        let epoch = self.0.epochs.of(position).number();
         self.0.message_ids.id(&MessageRef {
             epoch,
             partition: PARTITION,

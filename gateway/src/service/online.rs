@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use waybill_core::body::Body;
 use waybill_core::command::{Ask, Command, Send};
 use waybill_core::conversation::Conversation;
+use waybill_core::hash::Domain;
 use waybill_core::id::{KeyedHash, Opening, Position, Time, UserNo};
 use waybill_core::message_id::MessageRef;
 use waybill_core::record::Surface;
@@ -56,6 +57,21 @@ pub struct OnlineSent {
     pub repeated: bool,
 }
 
+/// A message for those online that may be told.
+pub struct OnlinePrepared(Ready);
+
+enum Ready {
+    /// It was told before.
+    Known(OnlineSent),
+    /// It was not.
+    New {
+        message: Arc<OnlineMessage>,
+        key: Option<KeyedHash>,
+        by: UserNo,
+        surface: Surface,
+    },
+}
+
 /// The keys that were used lately, and what came of them.
 #[derive(Default)]
 pub struct Known(Mutex<Table>);
@@ -93,33 +109,57 @@ impl Known {
 }
 
 impl Service {
-    /// Tells a message to the live connections of its receiver. Nothing is kept: who is not connected, or has no room for it, never
-    /// gets it.
+    /// Makes a message for those online ready to be told.
     ///
     /// # Errors
     /// When the caller may not send it, a field is wrong, or the writer would refuse it.
-    pub fn send_online(
+    pub fn prepare_online(
         &self,
         principal: &Principal,
         surface: Surface,
         outgoing: Outgoing<'_>,
-    ) -> Result<OnlineSent, Error> {
+    ) -> Result<OnlinePrepared, Error> {
         let (sender, key) = self.checked(principal, &outgoing)?;
         if !outgoing.terms.collapse_key.is_empty() || outgoing.terms.expires.is_some() {
             let text = "a message for those online only is not kept, so it is neither collapsed nor expires";
             return Err(Error::at(Kind::InvalidField, "/onlineOnly", text));
         }
         let known = self.dedup_key(sender, key, &outgoing);
-        let now_at = Instant::now();
-        if let Some(sent) = known.and_then(|key| self.0.known.find(&key, now_at)) {
-            return Ok(OnlineSent {
+        if let Some(sent) = known.and_then(|key| self.0.known.find(&key, Instant::now())) {
+            return Ok(OnlinePrepared(Ready::Known(OnlineSent {
                 repeated: true,
                 ..sent
-            });
+            })));
         }
         self.weigh(principal, surface, sender, &outgoing)?;
-        let message = self.online_message(sender, key, &outgoing)?;
-        let (taken, dropped) = self.0.online.tell(outgoing.receiver, &message);
+        Ok(OnlinePrepared(Ready::New {
+            message: self.online_message(sender, key, &outgoing)?,
+            key: known,
+            by: principal.number,
+            surface,
+        }))
+    }
+
+    /// Tells it to the live connections of its receiver. Nothing is kept: who is not connected, or has no room for it, never gets it.
+    ///
+    /// # Errors
+    /// When it is to be noted in the ledger and that cannot be done: then nobody has heard it.
+    pub async fn tell_online(&self, prepared: OnlinePrepared) -> Result<OnlineSent, Error> {
+        let (message, key) = match prepared.0 {
+            Ready::Known(sent) => return Ok(sent),
+            Ready::New {
+                message,
+                key,
+                by,
+                surface,
+            } => {
+                if self.config().audit_online_only {
+                    self.note_online(by, surface, &message).await?;
+                }
+                (message, key)
+            }
+        };
+        let (taken, dropped) = self.0.online.tell(&message.receiver, &message);
         self.metrics().live.online_taken.inc_by(taken as u64);
         self.metrics().live.online_dropped.inc_by(dropped as u64);
         let sent = OnlineSent {
@@ -130,10 +170,45 @@ impl Service {
             connections: taken,
             repeated: false,
         };
-        if let Some(key) = known {
-            self.0.known.keep(key, sent.clone(), now_at);
+        if let Some(key) = key {
+            self.0.known.keep(key, sent.clone(), Instant::now());
         }
         Ok(sent)
+    }
+
+    /// Both, one after the other.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn send_online(
+        &self,
+        principal: &Principal,
+        surface: Surface,
+        outgoing: Outgoing<'_>,
+    ) -> Result<OnlineSent, Error> {
+        let prepared = self.prepare_online(principal, surface, outgoing)?;
+        self.tell_online(prepared).await
+    }
+
+    /// Notes in the ledger that it is told: who, to how many, and by its hash what. It is durable before anybody hears it.
+    async fn note_online(
+        &self,
+        by: UserNo,
+        surface: Surface,
+        message: &OnlineMessage,
+    ) -> Result<(), Error> {
+        let told = &message.told;
+        let opening = self
+            .0
+            .hash_key
+            .hash(Domain::Request, &[b"online", told.server_msg_id.as_bytes()]);
+        let body = Body::Message(told.message.clone().unwrap_or_default());
+        let ask = Ask::NoteOnline {
+            sender: self.user_ref("/sender", &told.sender)?,
+            audience: 1,
+            commitment: body.seal(Opening(opening.0)).commitment,
+        };
+        self.ask(by, surface, ask).await.map(drop)
     }
 
     /// Begins to listen for what is told to a user's live connections only.
@@ -184,7 +259,7 @@ impl Service {
         // Position 0 is no record's: it says that nothing was kept.
         let id = || -> Result<String, Error> {
             Ok(self.0.message_ids.id(&MessageRef {
-                epoch: self.0.epoch.number(),
+                epoch: self.epoch().number(),
                 partition: PARTITION,
                 position: Position(0),
                 ordinal: u32::from_le_bytes(random::bytes()?),

@@ -50,13 +50,22 @@ pub struct Page {
 /// A conversation, as the owner of a log sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// 1 single chat, 2 notification session.
+    /// 1 single chat, 2 notification session; 0 of what is of none.
     pub kind: u8,
     /// The other party: of a notification session the sending account, or in that account's own log the receiver.
     pub peer: String,
 }
 
 impl Place {
+    /// No conversation.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self {
+            kind: 0,
+            peer: String::new(),
+        }
+    }
+
     /// A conversation with this party.
     #[must_use]
     pub fn of(conversation: Conversation, peer: String) -> Self {
@@ -93,6 +102,8 @@ pub enum Told {
     Message(MessageTold),
     /// Something that happened to a conversation.
     Note(Note),
+    /// Nothing: a restore left the place out. It is of no conversation.
+    Nothing,
 }
 
 /// A message, as one of its parties has it.
@@ -264,7 +275,7 @@ impl Service {
                         .map(|entry| self.view(owner, entry, &mut names))
                         .collect::<Result<_, _>>()?;
                     Pulled::Page(Page {
-                        epoch: self.0.epoch,
+                        epoch: self.epoch(),
                         span,
                         entries,
                         more,
@@ -288,6 +299,16 @@ impl Service {
             change,
         } = entry;
         let time = self.0.reader.shown_time(&record, row.ahead_ms)?;
+        if row.kind == EntryKind::Skipped {
+            return Ok(View {
+                seq,
+                kind: row.kind.number(),
+                time,
+                place: Place::nowhere(),
+                conversation_seq: row.conversation_seq,
+                told: Told::Nothing,
+            });
+        }
         let (conversation, told) = match row.kind {
             EntryKind::Message => {
                 let (conversation, told) = self.told(owner, record, message, names)?;

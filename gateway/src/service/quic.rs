@@ -337,6 +337,7 @@ fn entry(view: View) -> Entry {
     let conversation_seq = view.conversation_seq;
     let told = match view.told {
         Told::Message(told) => told,
+        Told::Nothing => return Entry::skipped(view.seq, view.time),
         Told::Note(note) => {
             let note = NoteEntry {
                 place,

@@ -10,7 +10,7 @@ use waybill_core::outcome::{Outcome, Sent};
 use waybill_core::record::Surface;
 use waybill_log::{Reply, ReplyTo};
 
-use super::{Service, check, check_text, outcome};
+use super::{Allowance, Service, check, check_text, outcome};
 use crate::auth::Principal;
 use crate::content::Checked;
 use crate::error::{Error, Kind};
@@ -79,6 +79,7 @@ struct Asked {
     client_msg_id: String,
     /// Whether the caller may know where the message stands in the receiver's log, and whether the receiver is new.
     sees_receivers: bool,
+    allowance: Option<Allowance>,
     surface: Surface,
 }
 
@@ -99,6 +100,8 @@ pub struct SentMessage {
     pub new_receiver: Option<bool>,
     /// This is the answer to an earlier send with the same key.
     pub repeated: bool,
+    /// What the caller may still send, where a rate holds.
+    pub allowance: Option<Allowance>,
 }
 
 impl Service {
@@ -113,9 +116,11 @@ impl Service {
         outgoing: Outgoing<'_>,
     ) -> Result<Prepared, Error> {
         let (sender, key) = self.checked(principal, &outgoing)?;
+        let receiver = self.user_ref("/to/user", outgoing.receiver)?;
+        let allowance = self.0.rates.take(principal, receiver.hash)?;
         let send = Send {
             sender: self.user_ref("/sender", sender)?,
-            receiver: self.user_ref("/to/user", outgoing.receiver)?,
+            receiver,
             kind: outgoing.kind,
             account: self.0.authenticator.is_manager(sender),
             content_type: outgoing.checked.content_type,
@@ -132,6 +137,7 @@ impl Service {
                 receiver: outgoing.receiver.to_owned(),
                 client_msg_id: outgoing.client_msg_id.to_owned(),
                 sees_receivers: principal.is_business(),
+                allowance,
                 surface,
             },
             command: Command {
@@ -178,6 +184,14 @@ impl Service {
         may_send(principal, sender, outgoing.kind)?;
         self.check_texts(outgoing)?;
         Ok((sender, first(outgoing.key, outgoing.client_msg_id)))
+    }
+
+    /// What a caller may do who was refused because of their rate; nothing when it was another refusal.
+    #[must_use]
+    pub fn spent(&self, principal: &Principal, error: &Error) -> Option<Allowance> {
+        let limited = error.kind == Kind::RateLimited;
+        let whole = self.0.rates.allowance(principal).filter(|_| limited);
+        whole.map(|whole| Allowance { left: 0, ..whole })
     }
 
     /// Has it sent.
@@ -241,6 +255,7 @@ impl Service {
             seq: sent.seq.filter(|_| asked.sees_receivers),
             new_receiver: asked.sees_receivers.then_some(sent.new_receiver),
             repeated: sent.repeated,
+            allowance: asked.allowance,
         })
     }
 

@@ -25,6 +25,9 @@ use crate::service::{LivePlace, OnlineMessage, Pulled, Subscription};
 use crate::telemetry::Meter;
 use crate::telemetry::metrics::TransportLabel;
 
+/// Bytes of a ping. They are no part of the window, but are flushed like all else.
+const PING_BYTES: usize = 2;
+
 /// A page that is being read; or the refusal that answers its request.
 type Reading = Pin<Box<dyn Future<Output = (u64, Result<Took<String>, String>)> + Send>>;
 
@@ -140,7 +143,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     }
                 }
                 Wish::Read(read) => self.reading = Some(self.read(read)),
-                Wish::Ping => self.feed(Message::Ping(bytes::Bytes::new()))?,
+                Wish::Ping => {
+                    self.feed(Message::Ping(bytes::Bytes::new()))?;
+                    self.unflushed += PING_BYTES;
+                }
                 Wish::Close(end) => {
                     let bye = self.shared.service.farewell(Transport::WebSocket, end);
                     return Err(match end {

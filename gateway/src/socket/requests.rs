@@ -20,7 +20,7 @@ use crate::http::v1::log::MAX_PAGE_ENTRIES;
 use crate::http::v1::messages::{self, SendBody};
 use crate::http::v1::strict::Object;
 use crate::live::{Acknowledgement, Job, Refused};
-use crate::service::{OnlineSent, Prepared, SentMessage, Span};
+use crate::service::{OnlinePrepared, Prepared, SentMessage, Span};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection<S> {
     /// Takes a frame. What cannot be done at once is begun.
@@ -197,9 +197,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static> Connection
                 let service = &self.shared.service;
                 service.submit(*prepared, move |result| answer(&result));
             }
-            Ok(Taken::Told(sent)) => {
-                let frame = answers::online_sent(request, &Ok(sent));
-                self.shared.outbox.put(Answer::Frame(frame, 1));
+            Ok(Taken::Told(prepared)) => {
+                let shared = Arc::clone(&self.shared);
+                // It waits for the writer where it is noted in the ledger.
+                tokio::spawn(async move {
+                    let sent = shared.service.tell_online(*prepared).await;
+                    let frame = answers::online_sent(request, &sent);
+                    shared.outbox.put(Answer::Frame(frame, 1));
+                });
             }
             Err(error) => answer(&Err(error)),
         }
@@ -283,8 +288,8 @@ async fn report(shared: Arc<Shared>, request: u64, seq: Seq) {
 enum Taken {
     /// It is ready for the writer.
     Kept(Box<Prepared>),
-    /// It was told to those who are online.
-    Told(OnlineSent),
+    /// It is ready to be told to those who are online.
+    Told(Box<OnlinePrepared>),
 }
 
 impl Taken {
@@ -312,16 +317,19 @@ fn taken(shared: &Shared, message: &RawValue, batch: bool) -> Result<Taken, Erro
         let text = "a message for those online only is sent by itself";
         return Err(Error::at(Kind::InvalidField, "/onlineOnly", text));
     }
-    let sent = service.send_online(principal, surface, outgoing)?;
-    Ok(Taken::Told(sent))
+    let prepared = service.prepare_online(principal, surface, outgoing)?;
+    Ok(Taken::Told(Box::new(prepared)))
 }
+
+/// What became of one send of a batch, once that is known.
+type Given = Option<Result<SentMessage, Error>>;
 
 /// A batch whose sends are being decided.
 struct Batch {
     shared: Arc<Shared>,
     request: u64,
     /// How many are missing, and those that are there.
-    given: Mutex<(usize, Vec<Option<Result<SentMessage, Error>>>)>,
+    given: Mutex<(usize, Vec<Given>)>,
 }
 
 impl Batch {

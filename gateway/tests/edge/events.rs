@@ -65,12 +65,15 @@ async fn a_stream_has_the_form_that_browsers_know_and_resumes_from_the_last_id()
     server.stop().await;
 }
 
+/// A token, a query, headers, and the status that they are answered with.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_not_have_a_stream_is_told_with_a_status() {
     let (_data, server) = start().await;
     let token = server.token_of("u1").await;
     let other = server.token_of("u2").await;
-    let cases: &[(&str, &str, &[(&str, &str)], u16)] = &[
+    let cases: &[Case<'_>] = &[
         ("x", "", &[], 401),
         (&other, "", &[], 403),
         (&token, "", &[("Origin", "https://evil.example.com")], 403),

@@ -214,7 +214,7 @@ async fn wrong_requests_are_refused_and_later_kinds_skipped() {
     }
     for later in [
         json!({ "frame": "dance", "request": 1 }),
-        json!({ "frame": "watch" }),
+        json!({ "frame": "wave" }),
     ] {
         say(&mut socket, later).await;
     }
@@ -444,8 +444,8 @@ async fn who_comes_and_goes_is_told_to_those_who_may_know() {
     let other = server.token_of("u2").await;
     let admin = server.admin.clone();
     let mut watching = welcomed(&server, &admin, "").await;
-    let watch = |users: Value| json!({ "frame": "watch", "request": 1, "users": users });
-    let presence = ask(&mut watching, watch(json!(["u1", "u2"]))).await;
+    let watch = |request: u64, users: Value| json!({ "frame": "watch", "request": request, "users": users });
+    let presence = ask(&mut watching, watch(1, json!(["u1", "u2"]))).await;
     assert_eq!(presence["frame"], "presence", "{presence}");
     assert_eq!(
         presence["users"][0],
@@ -477,18 +477,18 @@ async fn who_comes_and_goes_is_told_to_those_who_may_know() {
     assert_eq!(told["users"][0]["online"], false, "{told}");
     let mut nosy = welcomed(&server, &other, "").await;
     assert_eq!(
-        ask(&mut nosy, watch(json!(["u1"]))).await["name"],
+        ask(&mut nosy, watch(1, json!(["u1"]))).await["name"],
         "FORBIDDEN"
     );
     let many: Vec<String> = (0..257).map(|n| n.to_string()).collect();
     assert_eq!(
-        ask(&mut watching, watch(json!(many))).await["name"],
+        ask(&mut watching, watch(2, json!(many))).await["name"],
         "INVALID_FIELD"
     );
-    let none = ask(&mut watching, watch(json!([]))).await;
+    let none = ask(&mut watching, watch(3, json!([]))).await;
     assert_eq!(none["users"], json!([]));
     let _phone = welcomed(&server, &token, "phone").await;
-    let pong = ask(&mut watching, json!({ "frame": "ping", "request": 2 })).await;
+    let pong = ask(&mut watching, json!({ "frame": "ping", "request": 4 })).await;
     assert_eq!(pong["frame"], "pong", "nobody is watched any more");
     server.stop().await;
 }

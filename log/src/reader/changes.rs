@@ -3,7 +3,7 @@
 use waybill_core::body::{Change, StatusLine};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Fact, Withdrawal};
-use waybill_core::id::{ConversationSeq, Position, Time};
+use waybill_core::id::{ConversationSeq, Position, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
 use waybill_core::state::{ChangesRow, FanoutRow, Key, Scan, StateExt, TimerKind, TimerRow};
@@ -77,8 +77,22 @@ impl Reader {
 
     /// Why the record at a position withdrew a message.
     pub(super) fn withdrawal(&self, position: Position) -> Result<Withdrawal, StateError> {
-        match self.open(position)?.map(|opened| opened.record.fact) {
-            Some(Fact::MessageRecalled { why, .. } | Fact::FanoutRecalled { why, .. }) => Ok(why),
+        self.withdrawn_by(position).map(|(why, _, _)| why)
+    }
+
+    /// Why the record at a position withdrew a message, and by whom and when that was.
+    pub(super) fn withdrawn_by(
+        &self,
+        position: Position,
+    ) -> Result<(Withdrawal, UserNo, Time), StateError> {
+        let record = self.open(position)?.map(|opened| opened.record);
+        let found = record.map(|record| (record.fact, record.by, record.time));
+        match found {
+            Some((
+                Fact::MessageRecalled { why, .. } | Fact::FanoutRecalled { why, .. },
+                by,
+                time,
+            )) => Ok((why, by, time)),
             _ => Err(StateError::Impossible {
                 position,
                 reason: "a message was withdrawn by it, and it withdraws none",

@@ -2,9 +2,10 @@
 
 use waybill_core::id::{ControlSeq, Position, UserNo};
 use waybill_core::outcome::StateError;
+use waybill_core::rules;
 use waybill_core::state::{ControlLogRow, StateExt, Table, UserHeadRow, UserLogRow, VersionRow};
 
-use super::{Entry, PAGE_ENTRIES, Reader, Span};
+use super::{Entry, PAGE_ENTRIES, Reader, Span, last_number};
 
 /// An entry that is no message, and its number among such.
 pub type ControlEntry = (ControlSeq, Entry);
@@ -60,18 +61,25 @@ impl Reader {
         let store = &self.shared.store;
         let rows = store.range::<ControlLogRow>(&(user, first), &(user, end), limit)?;
         let mut entries = Vec::with_capacity(rows.len());
-        for ((_, control), number) in rows.into_iter().zip(first.0..) {
-            if control.seq < span.floor {
+        let mut rows = rows.into_iter().peekable();
+        for number in (first.0..end.0).map(ControlSeq) {
+            let found = match rows.next_if(|(key, _)| last_number(key) == number.0) {
+                Some((_, control)) => {
+                    let row = store.row::<UserLogRow>((user, control.seq))?;
+                    row.map(|row| (control.seq, row))
+                }
+                None => rules::control_left_out(store, user, number)?,
+            };
+            let (seq, row) = found.ok_or_else(|| StateError::Corrupt {
+                family: "control_log",
+                reason: "it names an entry that is not there, or is not there itself".to_owned(),
+            })?;
+            if seq < span.floor {
                 continue;
             }
-            let row = store.row::<UserLogRow>((user, control.seq))?;
-            let row = row.ok_or_else(|| StateError::Corrupt {
-                family: "control_log",
-                reason: "it names an entry that is not there".to_owned(),
-            })?;
             let stored = self.one(row.message_position())?;
-            let (entry, _) = self.entry(control.seq, row, &stored)?;
-            entries.push((ControlSeq(number), entry));
+            let (entry, _) = self.entry(seq, row, &stored)?;
+            entries.push((number, entry));
         }
         Ok(entries)
     }

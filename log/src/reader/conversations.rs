@@ -7,15 +7,16 @@ use std::sync::atomic::Ordering;
 use waybill_core::body::{Body, Message};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::Withdrawal;
-use waybill_core::id::{ConversationSeq, Seq, Time, UserNo};
+use waybill_core::id::{ConversationSeq, Position, Seq, Time, UserNo};
 use waybill_core::outcome::StateError;
 use waybill_core::record::Record;
+use waybill_core::rules;
 use waybill_core::state::{
-    ConversationLogRow, ConversationRow, MembershipRow, RemovedRow, Scan, StateExt,
-    UserConversationRow,
+    ConversationLogRow, ConversationRow, GapRow, MembershipRow, Numbered, RemovedRow, Scan,
+    StateExt, UserConversationRow,
 };
 
-use super::{Changed, FETCH_ENTRIES, PAGE_BYTES, Reader, decode_body, decode_record};
+use super::{Changed, PAGE_BYTES, Reader, decode_body, decode_record, fetch_entries, last_number};
 use crate::store::Stored;
 
 /// Most conversations of a page of the list.
@@ -105,6 +106,8 @@ pub struct Told {
     pub changed: Changed,
     /// Why nobody has it any more.
     pub withdrawn: Option<Withdrawal>,
+    /// Who withdrew it, 0 for the server itself, and when.
+    pub withdrawer: Option<(UserNo, Time)>,
 }
 
 impl Told {
@@ -174,8 +177,27 @@ impl Reader {
         hidden: bool,
     ) -> Result<ListPage, StateError> {
         let limit = limit.clamp(1, LIST_ENTRIES);
+        self.first_of(user, after, limit, hidden)
+    }
+
+    /// All conversations of a user, hidden ones too, in the order of the list; the first `most` where there are more. They are
+    /// looked for by their names, so none is missed whose place in the list changes meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn all_conversations(&self, user: UserNo, most: usize) -> Result<Vec<Listed>, StateError> {
+        Ok(self.first_of(user, None, most, true)?.conversations)
+    }
+
+    fn first_of(
+        &self,
+        user: UserNo,
+        after: Option<ListPlace>,
+        limit: usize,
+        hidden: bool,
+    ) -> Result<ListPage, StateError> {
         // The last of those kept is on top, and leaves when an earlier one comes.
-        let mut kept: BinaryHeap<ByPlace> = BinaryHeap::with_capacity(limit + 2);
+        let mut kept: BinaryHeap<ByPlace> = BinaryHeap::with_capacity(limit.min(LIST_ENTRIES) + 2);
         let mut unread = 0_u64;
         self.each_conversation(user, |listed| {
             unread = unread.saturating_add(listed.unread());
@@ -283,7 +305,11 @@ impl Reader {
             .head
             .min(listed.membership.until.unwrap_or(listed.end.head))
             .0;
-        let mut walk = Walk::new(direction, first, last);
+        let gaps = rules::gaps(
+            &self.shared.store,
+            Numbered::Conversation(listed.conversation),
+        )?;
+        let mut walk = Walk::new(direction, first, last, gaps);
         let mut history = History {
             messages: Vec::new(),
             next: None,
@@ -296,7 +322,12 @@ impl Reader {
                 Direction::After(_) => found,
                 Direction::Before(_) => found.into_iter().rev().collect(),
             };
-            for fetched in found.chunks(FETCH_ENTRIES) {
+            let mut rest = found.as_slice();
+            while !rest.is_empty() {
+                let room = PAGE_BYTES.saturating_sub(bytes);
+                let next = fetch_entries(history.messages.len(), bytes, room);
+                let (fetched, later) = rest.split_at(next.min(rest.len()));
+                rest = later;
                 let positions = fetched.iter().map(|(_, row)| row.message_position());
                 let stored = self.stored(&positions.collect::<Vec<_>>())?;
                 for ((seq, row), stored) in fetched.iter().zip(stored) {
@@ -319,6 +350,33 @@ impl Reader {
         Ok(history)
     }
 
+    /// The times shown at these places of a conversation, none of them behind its end: of what stands there, and of a place that a
+    /// restore left out that of the restore.
+    ///
+    /// # Errors
+    /// When the store fails or what it holds does not fit together.
+    pub fn times_at(
+        &self,
+        conversation: Conversation,
+        places: &[u64],
+    ) -> Result<BTreeMap<u64, Time>, StateError> {
+        let mut times = BTreeMap::new();
+        let mut last: Option<(Position, Record)> = None;
+        for place in places {
+            let seq = ConversationSeq(*place);
+            let row = rules::conversation_log_row(&self.shared.store, conversation, seq)?;
+            let position = row.message_position();
+            // Of places that were left out together it is the same record.
+            let record = match last.take() {
+                Some((known, record)) if known == position => record,
+                _ => decode_record(position, &*self.one(position)?)?,
+            };
+            times.insert(*place, self.shown_time(&record, row.ahead_ms)?);
+            last = Some((position, record));
+        }
+        Ok(times)
+    }
+
     /// A message of a conversation, with what became of it.
     fn told(
         &self,
@@ -331,7 +389,10 @@ impl Reader {
             Some(Body::Message(message)) => Some(message),
             _ => None,
         };
-        let withdrawn = row.recalled_by.map(|by| self.withdrawal(by)).transpose()?;
+        let withdrawn = row
+            .recalled_by
+            .map(|by| self.withdrawn_by(by))
+            .transpose()?;
         let changed = match row.changed_by {
             Some(_) if withdrawn.is_none() => self.changes(conversation, conversation_seq)?,
             _ => Changed::default(),
@@ -342,7 +403,8 @@ impl Reader {
             record: decode_record(row.message_position(), stored)?,
             message,
             changed,
-            withdrawn,
+            withdrawn: withdrawn.map(|(why, _, _)| why),
+            withdrawer: withdrawn.map(|(_, by, time)| (by, time)),
         })
     }
 
@@ -360,21 +422,27 @@ impl Reader {
         let count = usize::try_from(to - from + 1).unwrap_or(usize::MAX);
         let store = &self.shared.store;
         let rows = store.range::<ConversationLogRow>(&place(from), &place(end), count)?;
-        if rows.len() != count {
+        let short = (count - rows.len()) as u64;
+        if short > 0 && short != self.left_out(conversation, from, to)? {
             return Err(StateError::Corrupt {
                 family: "conversation_log",
                 reason: "an entry below the head is missing".to_owned(),
             });
         }
         let removed = self.removed(user, conversation, (from, to), |row| row.by_user)?;
-        let seqs = (from..).zip(rows);
-        let seen = seqs.filter(|(seq, (_, row))| {
+        let seqs = rows.into_iter().map(|(key, row)| (last_number(&key), row));
+        let seen = seqs.filter(|(seq, row)| {
             of_type.is_none_or(|of_type| row.notification_type == of_type)
                 && removed.binary_search(seq).is_err()
         });
-        Ok(seen
-            .map(|(seq, (_, row))| (ConversationSeq(seq), row))
-            .collect())
+        Ok(seen.map(|(seq, row)| (ConversationSeq(seq), row)).collect())
+    }
+
+    /// How many places of a stretch, both ends included, restores left out.
+    fn left_out(&self, conversation: Conversation, from: u64, to: u64) -> Result<u64, StateError> {
+        let log = Numbered::Conversation(conversation);
+        let gaps = rules::gaps(&self.shared.store, log)?;
+        Ok(gaps.iter().map(|gap| gap.among(from, to)).sum())
     }
 
     /// Those places of a stretch, both ends included, ascending, that have such a row of `user`'s.
@@ -422,7 +490,8 @@ impl Reader {
             let end = to.saturating_add(1);
             let rows = store.range::<ConversationLogRow>(&place(from), &place(end), FETCHED)?;
             let removed = self.removed(user, listed.conversation, (from, to), |_| true)?;
-            for (seq, (_, row)) in (from..).zip(rows) {
+            for (key, row) in rows {
+                let seq = last_number(&key);
                 if row.counted > counted && removed.binary_search(&seq).is_err() {
                     *unread.entry(row.notification_type).or_default() += 1;
                 }
@@ -472,10 +541,12 @@ struct Walk {
     last: u64,
     /// How much was asked for the last time: more each time, for little may be found.
     size: u64,
+    /// What restores left out.
+    gaps: Vec<GapRow>,
 }
 
 impl Walk {
-    fn new(direction: Direction, first: u64, last: u64) -> Self {
+    fn new(direction: Direction, first: u64, last: u64, gaps: Vec<GapRow>) -> Self {
         let (first, last) = match direction {
             Direction::Before(seq) => (first, last.min(seq.0.saturating_sub(1))),
             Direction::After(seq) => (first.max(seq.0.saturating_add(1)), last),
@@ -485,11 +556,13 @@ impl Walk {
             first,
             last,
             size: 0,
+            gaps,
         }
     }
 
     /// The next stretch, both ends included, of about what is wanted.
     fn next_stretch(&mut self, wanted: usize) -> Option<(u64, u64)> {
+        self.pass_gap();
         if self.first > self.last || self.last == 0 {
             return None;
         }
@@ -509,6 +582,21 @@ impl Walk {
                 self.last = from - 1;
                 Some((from, to))
             }
+        }
+    }
+
+    /// Goes on behind what a restore left out: it may be more than a page looks at.
+    fn pass_gap(&mut self) {
+        let here = match self.direction {
+            Direction::After(_) => self.first,
+            Direction::Before(_) => self.last,
+        };
+        let Some(gap) = self.gaps.iter().find(|gap| gap.holds(here)) else {
+            return;
+        };
+        match self.direction {
+            Direction::After(_) => self.first = gap.last().saturating_add(1),
+            Direction::Before(_) => self.last = gap.first.saturating_sub(1),
         }
     }
 

@@ -3,11 +3,12 @@
 use waybill_core::fact::ConversationKind;
 use waybill_core::id::{ConversationSeq, StatusNo, Time, UserNo};
 use waybill_core::outcome::StateError;
+use waybill_core::rules;
 use waybill_core::state::{
-    AccountRow, StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
+    AccountRow, Numbered, StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
 };
 
-use super::Reader;
+use super::{Reader, last_number};
 use crate::tails::Subscription;
 
 /// Most changes of a page of a status log.
@@ -44,7 +45,7 @@ pub struct StatusPage {
     pub tracked: bool,
     /// The last place of the log.
     pub head: StatusNo,
-    /// Contiguous changes from after the cursor; empty at the head, and behind it.
+    /// The changes from after the cursor, contiguous but for numbers that a restore left out; empty at the head, and behind it.
     pub changes: Vec<StatusChange>,
 }
 
@@ -77,6 +78,10 @@ impl Reader {
         let store = &self.shared.store;
         let row = store.row::<AccountRow>(account)?.unwrap_or_default();
         let limit = limit.clamp(1, STATUS_CHANGES);
+        let gaps = rules::gaps(store, Numbered::Status(account))?;
+        // Nobody was told anything by the numbers that a restore left out.
+        let passed = gaps.iter().find(|gap| gap.holds(after.next().0));
+        let after = passed.map_or(after, |gap| StatusNo(gap.last()));
         let last = row.last.0.min(after.0.saturating_add(limit as u64));
         let mut page = StatusPage {
             tracked: row.tracked,
@@ -88,14 +93,15 @@ impl Reader {
         }
         let (from, to) = ((account, after.next()), (account, StatusNo(last).next()));
         let rows = store.range::<StatusRow>(&from, &to, limit)?;
-        if rows.len() as u64 != last - after.0 {
+        let left_out: u64 = gaps.iter().map(|gap| gap.among(after.next().0, last)).sum();
+        if rows.len() as u64 + left_out != last - after.0 {
             return Err(StateError::Corrupt {
                 family: "status_log",
                 reason: "a change below the head is missing".to_owned(),
             });
         }
-        let changes = (after.0 + 1..).zip(rows).map(|(n, (_, row))| StatusChange {
-            n: StatusNo(n),
+        let changes = rows.into_iter().map(|(key, row)| StatusChange {
+            n: StatusNo(last_number(&key)),
             row,
         });
         page.changes = changes.collect();

@@ -7,7 +7,7 @@ use waybill_core::conversation::Conversation;
 use waybill_core::fact::{Mark, Options, Revoked};
 use waybill_core::hash::Domain;
 use waybill_core::id::{
-    AudienceNo, ConversationSeq, DeviceNo, Digest, Opening, Position, Seq, Time, UserNo,
+    AudienceNo, ConversationSeq, DeviceNo, Digest, Epoch, Opening, Position, Seq, Time, UserNo,
 };
 use waybill_core::policy::{Policy, UnknownReceiver};
 
@@ -91,6 +91,12 @@ pub enum Op {
         chat: bool,
         deed: Deed,
     },
+    /// Tries to restore after each of some positions, as one of them may be the last.
+    Restore {
+        number: u16,
+        gap: u8,
+        from: u16,
+    },
 }
 
 const USERS: u8 = 7;
@@ -124,6 +130,8 @@ pub fn ops() -> impl Strategy<Value = Op> {
         2 => (user, prop::bool::weighted(0.8)).prop_map(|(account, on)| Op::Track { account, on }),
         4 => (1..9_u8, 0..120_u8, any::<bool>())
             .prop_map(|(user, message, confirmed)| Op::Mark { user, message, confirmed }),
+        1 => (2..9_u16, prop_oneof![3 => 1..9_u8, 1 => 60..130_u8], 0..4_u16)
+            .prop_map(|(number, gap, from)| Op::Restore { number, gap, from: from * 100 }),
         6 => (1..6_u8, 1..6_u8, any::<bool>(), deeds())
             .prop_map(|(user, other, chat, deed)| Op::Tend { user, other, chat, deed }),
     ]
@@ -211,6 +219,15 @@ impl Commands {
                         message: Position(u64::from(message)),
                         from: UserNo(1),
                         most: u16::MAX,
+                    })
+                })
+                .collect(),
+            Op::Restore { number, gap, from } => (*from..from.saturating_add(150))
+                .map(|last| {
+                    command(Ask::Restore {
+                        epoch: Epoch::new(*number, [*gap; 14]),
+                        last: Position(u64::from(last)),
+                        gap: u64::from(*gap),
                     })
                 })
                 .collect(),
@@ -345,7 +362,7 @@ fn single(op: &Op, n: u64) -> Command {
                 deed: deed.clone(),
             })
         }
-        Op::Again(_) | Op::Burst(_) | Op::Audience { .. } | Op::Pump(_) => {
+        Op::Again(_) | Op::Burst(_) | Op::Audience { .. } | Op::Pump(_) | Op::Restore { .. } => {
             unreachable!("made of others")
         }
     }

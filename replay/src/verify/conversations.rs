@@ -44,6 +44,7 @@ pub(crate) fn check(
     let families = Families {
         heads: Family::Conversations,
         entries: Family::ConversationLog,
+        gaps: 3,
     };
     let messages = dense::walk(views, families, as_of, &mut logs, progress)?;
     Ok(Counted {

@@ -1,10 +1,11 @@
-//! Logs that are dense between a floor and a head: walks a family of heads and one of entries side by side, and says what is
-//! there, missing, or too much. Knows nothing of what entries hold.
+//! Logs that are dense between a floor and a head, but for places that a restore left out: walks a family of heads, one of entries and
+//! the gaps side by side, and says what is there, missing, or too much. Knows nothing of what entries hold.
 
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 use std::thread;
 
-use waybill_core::state::{Family, FamilyInfo};
+use waybill_core::state::{Family, FamilyInfo, GapRow, Row as _};
 use waybill_log::StoreError;
 
 use super::Error;
@@ -34,6 +35,8 @@ pub(crate) struct Families {
     pub heads: Family,
     /// Owner, seq as u64 big-endian → entry.
     pub entries: Family,
+    /// With what the keys of their gaps begin, before the owner.
+    pub gaps: u8,
 }
 
 /// Told of logs one after the other, by owner.
@@ -73,12 +76,18 @@ pub(crate) fn walk(
 ) -> Result<u64, Error> {
     let (heads_to, heads_from) = rows::stream();
     let (entries_to, entries_from) = rows::stream();
-    let (walked, heads, entries) = thread::scope(|scope| {
-        let heads = scope.spawn(move || produce(views, families.heads, as_of, &heads_to));
-        let entries = scope.spawn(move || produce(views, families.entries, as_of, &entries_to));
+    let (gaps_to, gaps_from) = rows::stream();
+    let all = |_: &[u8]| true;
+    let of_kind = move |key: &[u8]| key.first() == Some(&families.gaps);
+    let (walked, heads, entries, gaps) = thread::scope(|scope| {
+        let heads = scope.spawn(move || produce(views, families.heads, as_of, &heads_to, all));
+        let entries =
+            scope.spawn(move || produce(views, families.entries, as_of, &entries_to, all));
+        let gaps = scope.spawn(move || produce(views, Family::Gaps, as_of, &gaps_to, of_kind));
         let walked = Walk {
             heads: Stream::new(heads_from),
             entries: Stream::new(entries_from),
+            gaps: Stream::new(gaps_from),
             seen: 0,
         }
         .run(visitor, progress);
@@ -87,10 +96,11 @@ pub(crate) fn walk(
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
-        (walked, join(heads), join(entries))
+        (walked, join(heads), join(entries), join(gaps))
     });
     views_readable(families.heads, heads, visitor.findings())?;
     views_readable(families.entries, entries, visitor.findings())?;
+    views_readable(Family::Gaps, gaps, visitor.findings())?;
     walked
 }
 
@@ -99,16 +109,18 @@ fn produce(
     family: Family,
     as_of: AsOf<'_>,
     to: &crossbeam_channel::Sender<rows::Chunk>,
+    wanted: impl Fn(&[u8]) -> bool,
 ) -> Result<(), StoreError> {
     let info: &FamilyInfo = family.info();
-    rows::produce(views, family, to, &mut |_, value| {
-        as_of.includes(info, value)
+    rows::produce(views, family, to, &mut |key, value| {
+        wanted(key) && as_of.includes(info, value)
     })
 }
 
 struct Walk {
     heads: Stream,
     entries: Stream,
+    gaps: Stream,
     seen: u64,
 }
 
@@ -149,6 +161,21 @@ impl Walk {
         }
     }
 
+    /// What the log of this owner has left out, ascending. Rows that are none the comparison of rows finds.
+    fn gaps_of(&mut self, owner: &[u8]) -> Vec<GapRow> {
+        let mut gaps = Vec::new();
+        while let Some((key, value)) = self.gaps.row() {
+            let of = key.get(1..).and_then(|rest| rest.split_last_chunk::<8>());
+            match of.map(|(of, _)| of.cmp(owner)) {
+                Some(Ordering::Greater) => break,
+                Some(Ordering::Equal) => gaps.extend(GapRow::decode(value)),
+                Some(Ordering::Less) | None => {}
+            }
+            self.gaps.advance();
+        }
+        gaps
+    }
+
     fn log(
         &mut self,
         owner: &[u8],
@@ -156,6 +183,7 @@ impl Walk {
         visitor: &mut dyn Visitor,
         progress: &mut dyn Progress,
     ) -> Result<(), Error> {
+        let gaps = self.gaps_of(owner);
         let mut expected = span.as_ref().map_or(0, |span| *span.start());
         while let Some((of, seq, value)) = self.entry()
             && of <= owner
@@ -167,8 +195,8 @@ impl Walk {
                 Some(span) if seq < *span.start() => visitor.stray(of, seq, Stray::BelowFloor),
                 Some(span) if seq > *span.end() => visitor.stray(of, seq, Stray::BeyondHead),
                 Some(_) => {
-                    if seq > expected {
-                        visitor.missing(of, expected..=seq - 1);
+                    for seqs in missing(&gaps, expected, seq) {
+                        visitor.missing(of, seqs);
                     }
                     visitor.entry(of, seq, value)?;
                     expected = seq.saturating_add(1);
@@ -177,11 +205,59 @@ impl Walk {
             self.next(progress);
         }
         if let Some(span) = &span {
-            if expected <= *span.end() {
-                visitor.missing(owner, expected..=*span.end());
+            for seqs in missing(&gaps, expected, span.end().saturating_add(1)) {
+                visitor.missing(owner, seqs);
             }
             visitor.end(owner);
         }
         Ok(())
+    }
+}
+
+/// Of the places from `from` to before `to`, none of which has an entry, those that were not left out.
+fn missing(gaps: &[GapRow], from: u64, to: u64) -> Vec<RangeInclusive<u64>> {
+    let mut missing = Vec::new();
+    let mut from = from;
+    for gap in gaps {
+        if gap.among(from, to.saturating_sub(1)) == 0 {
+            continue;
+        }
+        if from < gap.first {
+            missing.push(from..=gap.first - 1);
+        }
+        from = gap.last().saturating_add(1);
+    }
+    if from < to {
+        missing.push(from..=to - 1);
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_core::id::Position;
+
+    #[test]
+    fn what_was_left_out_is_not_missing() {
+        let gap = |first, count| GapRow {
+            position: Position(1),
+            first,
+            count,
+            before: 0,
+        };
+        let gaps = [gap(3, 4), gap(10, 2)];
+        for (from, to, expected) in [
+            (1, 1, vec![]),
+            (1, 3, vec![1..=2]),
+            (3, 7, vec![]),
+            (2, 8, vec![2..=2, 7..=7]),
+            (1, 20, vec![1..=2, 7..=9, 12..=19]),
+            (5, 6, vec![]),
+            (12, 13, vec![12..=12]),
+        ] {
+            assert_eq!(missing(&gaps, from, to), expected, "{from} to {to}");
+        }
+        assert_eq!(missing(&[], 4, 6), [4..=5]);
     }
 }

@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 use waybill_core::state::{
     AccountRow, AudienceMemberRow, AudienceNameRow, AudienceRow, ChangesRow, CollapseRow, Contents,
     ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, DeviceNameRow, DevicesRow,
-    EarlyRow, ErasedRow, Family, FanoutChunkRow, FanoutRow, MarkRow, MembershipRow, ProfileRow,
-    RefusedRow, RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow, StatusTimeRow, TimerRow,
-    TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow, UserLogRow, UserRow,
-    VersionRow,
+    EarlyRow, ErasedRow, Family, FanoutChunkRow, FanoutRow, GapRow, MarkRow, MembershipRow,
+    ProfileRow, RefusedRow, RegistrationRow, RemovedRow, Row, SettingsRow, StatusRow,
+    StatusTimeRow, TimerRow, TokenCutRow, TokenRow, UserConversationRow, UserHeadRow, UserIdRow,
+    UserLogRow, UserRow, VersionRow,
 };
 
 use super::finding::Place;
@@ -38,6 +38,7 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             [5] => "messages being fanned out".to_owned(),
             [6] => "number of audiences".to_owned(),
             [7] => "number of tracked accounts".to_owned(),
+            [8] => "restores".to_owned(),
             _ => return None,
         },
         Family::UserIds => format!("user id hash {}", hash(key)?),
@@ -128,6 +129,17 @@ fn names(family: Family, key: &[u8]) -> Option<String> {
             let [kind, state] = what;
             let seq = only(seq)?;
             format!("account {account}, user {user}, kind {kind}, state {state}, up to {seq}")
+        }
+        Family::Gaps => {
+            let (log, restored) = key.split_last_chunk::<8>()?;
+            let restored = u64::from_be_bytes(*restored);
+            let log = match log.split_first()? {
+                (1, user) => format!("the log of user {}", only(user)?),
+                (2, account) => format!("the status log of account {}", only(account)?),
+                (3, of) => conversation(of)?,
+                _ => return None,
+            };
+            format!("{log}, restore in record {restored}")
         }
         Family::Refused => {
             let (audience, record) = key.split_first_chunk::<8>()?;
@@ -240,6 +252,7 @@ fn fields(family: Family, value: &[u8]) -> Option<Fields> {
         Family::Accounts => fields_of::<AccountRow>(value),
         Family::StatusLog => fields_of::<StatusRow>(value),
         Family::StatusTimes => fields_of::<StatusTimeRow>(value),
+        Family::Gaps => fields_of::<GapRow>(value),
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Report {
 pub struct LedgerReport {
     /// The history's identity, in hexadecimal digits.
     pub epoch: Option<String>,
+    /// How often it was restored from a copy: the epoch is the one since the last time.
+    pub restores: u64,
     /// The last position.
     pub last: u64,
     /// Records.
@@ -217,6 +219,7 @@ impl Report {
     fn write_contents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LedgerReport {
             epoch,
+            restores,
             records,
             bodies,
             erased,
@@ -224,7 +227,12 @@ impl Report {
             ..
         } = &self.ledger;
         writeln!(f, "directory    {}", self.data)?;
-        writeln!(f, "epoch        {}", epoch.as_deref().unwrap_or("none"))?;
+        write!(f, "epoch        {}", epoch.as_deref().unwrap_or("none"))?;
+        match restores {
+            0 => writeln!(f)?,
+            1 => writeln!(f, ", after a restore")?,
+            _ => writeln!(f, ", after {restores} restores")?,
+        }
         writeln!(
             f,
             "ledger       {records} records, {bodies} bodies, {erased} erased, {bytes} bytes"

@@ -38,6 +38,9 @@ pub(crate) struct Scanned {
     pub bytes: u64,
     /// The history's identity, if the ledger begins with a genesis.
     pub epoch: Option<Epoch>,
+    /// How often the ledger was restored, and the epoch since the last time.
+    pub restores: u64,
+    pub restored: Option<Epoch>,
     /// What was erased by which record.
     pub erasures: Erasures,
     /// Leaf hashes, if they were asked for.
@@ -139,6 +142,8 @@ fn put_together(
         scanned.bodies += part.bodies;
         scanned.bytes += part.bytes;
         scanned.epoch = scanned.epoch.or(part.epoch);
+        scanned.restores += part.restores;
+        scanned.restored = part.restored.or(scanned.restored);
         scanned.erasures.extend(part.erasures);
         scanned.complete &= part.damage.is_none();
         missing.extend(part.missing);
@@ -172,6 +177,8 @@ struct Part {
     first: Option<(u64, Time)>,
     last: Option<(u64, Time)>,
     epoch: Option<Epoch>,
+    restores: u64,
+    restored: Option<Epoch>,
     /// Records with a commitment whose body is not there, ascending.
     missing: Vec<u64>,
     erasures: Vec<(u64, u64)>,
@@ -200,6 +207,8 @@ impl Part {
             first: None,
             last: None,
             epoch: None,
+            restores: 0,
+            restored: None,
             missing: Vec::new(),
             erasures: Vec::new(),
             leaves,
@@ -313,6 +322,10 @@ impl Part {
                 .add(Class::GenesisMisplaced, Place::record(position), || {
                     "the ledger must begin with a genesis".to_owned()
                 }),
+            (Fact::Restored { epoch, .. }, _) => {
+                self.restores += 1;
+                self.restored = Some(*epoch);
+            }
             (Fact::BodyErased { position: whose }, _) => self.erasures.push((whose.0, position)),
             _ => {}
         }

@@ -47,6 +47,7 @@ pub(crate) fn check(
     let families = Families {
         heads: Family::UserHeads,
         entries: Family::UserLog,
+        gaps: 1,
     };
     let entries = dense::walk(views, families, as_of, &mut logs, progress)?;
     Ok(Counted {

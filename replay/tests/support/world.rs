@@ -109,6 +109,11 @@ impl World {
         });
         open.many(ann, bob);
         open.terms();
+        open.done(Ask::Restore {
+            epoch: Epoch::new(2, [6; 14]),
+            last: Position(open.last()),
+            gap: 3,
+        });
         open.sent(notify("oa", "ann", 5000));
         let last = open.last();
         open.close();

@@ -117,6 +117,24 @@ class Fold:
     def on_PolicyChanged(self, _position, policy, _body, _data):
         self.put("settings", 3, {"Policy": policy})
 
+    def on_Restored(self, position, fact, _body, _data):
+        restores = (self.get("settings", 8) or {"Restores": []})["Restores"]
+        restore = {"position": position, "epoch": fact["epoch"], "gap": fact["gap"]}
+        self.put("settings", 8, {"Restores": [*restores, restore]})
+
+    def leave_out(self, log, position, head, before):
+        """How many places a log leaves out that goes on with this record."""
+        restores = (self.get("settings", 8) or {"Restores": []})["Restores"]
+        count = 0
+        for restore in reversed(restores):
+            if self.get("gaps", log, restore["position"]):
+                break
+            count += restore["gap"]
+        if count:
+            row = {"position": position, "first": head + 1, "count": count, "before": before}
+            self.put("gaps", log, restores[-1]["position"], row)
+        return count
+
     def on_UserSeen(self, position, fact, body, _data):
         self.put("user_ids", fact["id"], {"position": position, "user": fact["user"]})
         self.put("settings", 4, {"Users": fact["user"]})
@@ -246,7 +264,9 @@ class Fold:
                 self.put("versions", user, 1, {"position": passage.position})
         shown = min(max(passage.time, before["last_time"] + 1), passage.time + MOST_AHEAD_MS)
         ahead = shown - passage.time
-        seq = before["head"] + 1
+        earlier = before["head"]
+        log = {"Conversation": conversation}
+        seq = earlier + self.leave_out(log, passage.position, earlier, before["counted"]) + 1
         counted = before["counted"] + (0 if message["options_off"] & UNREAD_COUNT else 1)
         last = passage.message or passage.position
         end = {"head": seq, "counted": counted, "last": last, "last_time": shown}
@@ -265,7 +285,7 @@ class Fold:
             self.put("collapses", conversation, message["terms"]["collapse"], {"conversation_seq": seq})
         if "Single" in conversation:
             before = self.get("memberships", message["sender"], conversation) or NO_MEMBERSHIP
-            self.tell_read(passage.position, message["sender"], conversation, before["read"], seq - 1)
+            self.tell_read(passage.position, message["sender"], conversation, before["read"], earlier)
             own = {"read": seq, "read_counted": counted, "removed": 0}
             self.change_membership(message["sender"], conversation, **own)
         entry = {"kind": "Message", "conversation_seq": seq, "ahead_ms": ahead}
@@ -287,7 +307,8 @@ class Fold:
         if head is None:
             start = hashes.chain_start(self.epoch, user).hex()
             head = {"head": 0, "floor": 1, "control": 0, "chain": start}
-        seq, control = head["head"] + 1, head["control"]
+        left_out = self.leave_out({"User": user}, passage.position, head["head"], head["control"])
+        seq, control = head["head"] + left_out + 1, head["control"] + left_out
         if entry["kind"] != "Message":
             control += 1
             self.put("control_log", user, control, {"position": passage.position, "seq": seq})
@@ -316,7 +337,8 @@ class Fold:
         if account == receiver or not row or not row["tracked"]:
             return
         first, last = places
-        row = {**row, "last": row["last"] + 1}
+        left_out = self.leave_out({"Status": account}, position, row["last"], 0)
+        row = {**row, "last": row["last"] + left_out + 1}
         self.put("accounts", account, row)
         change = {
             "position": position,
@@ -359,6 +381,9 @@ class Fold:
         count += fact["on"] - row["tracked"]
         self.put("accounts", fact["account"], {**row, "tracked": fact["on"]})
         self.put("settings", 7, {"Tracked": count})
+
+    def on_OnlineTold(self, _position, _fact, _body, _data):
+        """It is for auditors alone."""
 
     def on_ConversationRead(self, position, fact, _body, data):
         user, conversation = fact["user"], fact["conversation"]

@@ -137,6 +137,8 @@ FACT = Choice(
         ),
     ),
     ("AccountTracked", Struct(account=U64, on=BOOL)),
+    ("Restored", Struct(epoch=EPOCH, **{"from": EPOCH}, gap=U64)),
+    ("OnlineTold", Struct(sender=U64, audience=U32, commitment=HASH)),
 )
 RECORD = Struct(
     version=U8,
@@ -225,6 +227,16 @@ class ConversationKey:
         return bytes([kind]) + parties[first].to_bytes(8, "big") + parties[second].to_bytes(8, "big")
 
 
+class LogKey:
+    """A log whose places are numbered, as a key: kind, and whose or which."""
+
+    def write(self, value):
+        ((name, which),) = value.items()
+        if name == "Conversation":
+            return bytes([3]) + ConversationKey().write(which)
+        return bytes([{"User": 1, "Status": 2}[name]]) + which.to_bytes(8, "big")
+
+
 KEY_U8, KEY_U32, KEY_U64, KEY_CONVERSATION = Fixed32(1), Fixed32(4), Fixed32(8), ConversationKey()
 ERRAND = Choice(
     ("Deliver", None), ("Withdraw", WITHDRAWAL), ("Change", Struct(change=U64, part=PART))
@@ -238,6 +250,7 @@ SETTINGS = Choice(
     ("Running", ListOf(RUNNING)),
     ("Audiences", U64),
     ("Tracked", U64),
+    ("Restores", ListOf(Struct(position=U64, epoch=EPOCH, gap=U64))),
 )
 DEVICE = Struct(device=U32, id=KEYED, platform=U8, reached=U64, heard=U64)
 TOKEN = Struct(position=U64, user=U64, platform=U8, expires=U64, revoked=Option(U64))
@@ -363,6 +376,7 @@ FAMILIES = {
         [KEY_U64, KEY_U64, KEY_U8, KEY_U8, KEY_U64],
         Struct(position=U64, time=U64, first=U64),
     ),
+    "gaps": (35, True, [LogKey(), KEY_U64], Struct(position=U64, first=U64, count=U64, before=U64)),
 }
 
 
@@ -441,6 +455,8 @@ ASK = Choice(
     ("Change", Struct(message=U64, receiver=Option(U64), part=PART, body=SEALED)),
     ("Mark", Struct(user=U64, message=U64, mark=MARK)),
     ("Track", Struct(account=REFERENCE, on=BOOL)),
+    ("Restore", Struct(epoch=EPOCH, last=U64, gap=U64)),
+    ("NoteOnline", Struct(sender=REFERENCE, audience=U32, commitment=HASH)),
 )
 STAMPED = Struct(time=U64, command=Struct(by=U64, surface=SURFACE, ask=ASK))
 
@@ -461,7 +477,7 @@ REFUSAL = Choice(
             "AlreadyFounded NotFounded BadRules TooLarge BadBody "
             "UnknownConversation BeyondConversation UnknownMessage BadSetting NamedTwice "
             "UnknownAudience AudienceState Underway Stale TooManyRunning BeyondLog "
-            "Expired TooFarAhead Withdrawn"
+            "Expired TooFarAhead Withdrawn BadEpoch"
         ).split()
     )
 )

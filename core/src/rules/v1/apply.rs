@@ -12,6 +12,7 @@ mod deliver;
 mod directory;
 mod fanout;
 pub(super) mod joined;
+mod restore;
 mod status;
 mod tended;
 mod timer;
@@ -126,12 +127,15 @@ pub fn apply<S: State>(
             erase(state, position, *whose)?;
             applied.erased = Some(*whose);
         }
-        // Its row is joined.
-        Fact::UserUpdated { .. } => {}
+        // The row of the first is joined; the other is for auditors alone.
+        Fact::UserUpdated { .. } | Fact::OnlineTold { .. } => {}
         Fact::UserUnregistered { user, turns } | Fact::UserRegisteredAgain { user, turns } => {
             directory::turn(state, position, *user, turns)?;
         }
         Fact::LogTrimmed { user, floor } => directory::trim(state, *user, *floor)?,
+        Fact::Restored { epoch, from, gap } => {
+            restore::restored(state, position, *from, (*epoch, *gap))?;
+        }
     }
     Ok(applied)
 }

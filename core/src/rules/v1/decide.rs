@@ -8,6 +8,7 @@ mod collapse;
 mod directory;
 mod fanout;
 mod recall;
+mod restore;
 mod send;
 mod status;
 mod tend;
@@ -122,6 +123,12 @@ pub fn decide<'a, S: Scan>(
             mark,
         } => status::mark(state, *user, *message, *mark),
         Ask::Track { account, on } => status::track(state, account, *on),
+        Ask::Restore { epoch, last, gap } => restore::restore(state, tail, *epoch, *last, *gap),
+        Ask::NoteOnline {
+            sender,
+            audience,
+            commitment,
+        } => status::told_online(state, sender, *audience, *commitment),
     }
 }
 

@@ -34,6 +34,12 @@ pub const MAX_REMOVED: usize = 256;
 /// Most rows of removed messages that one reading passes; a reading that would pass more stops there.
 pub const MAX_PASSED: usize = 4096;
 
+/// Most places that a restore leaves out in each log. Clients that know no epoch may ask for every one of them.
+pub const MAX_RESTORE_GAP: u64 = 1_000_000;
+
+/// Most restores of a ledger. Whoever looks for a place that was left out looks through all of them.
+pub const MAX_RESTORES: usize = 100;
+
 /// A shown time runs at most this far ahead of the record's time, in milliseconds.
 pub const MAX_TIME_AHEAD_MS: u16 = 1_000;
 

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use super::gaps;
 use crate::conversation::Conversation;
 use crate::fact::Fact;
 use crate::id::{ConversationSeq, Position, Seq, UserNo};
@@ -23,7 +24,7 @@ pub fn user_entry<S: State>(
     };
     // Entries before the floor are not shown, and are there.
     search(1, head.head.0, position, |seq| {
-        let row: UserLogRow = present(state.row((user, Seq(seq)))?, "user_log")?;
+        let row = gaps::user_log_row(state, user, Seq(seq))?;
         Ok((row.position, (Seq(seq), row)))
     })
 }
@@ -42,7 +43,7 @@ pub fn conversation_entry<S: State>(
     };
     search(1, end.head.0, position, |seq| {
         let seq = ConversationSeq(seq);
-        let row: ConversationLogRow = present(state.row((conversation, seq))?, "conversation_log")?;
+        let row = gaps::conversation_log_row(state, conversation, seq)?;
         Ok((row.position, (seq, row)))
     })
 }
@@ -96,7 +97,7 @@ fn search<R>(
     Ok(None)
 }
 
-/// From the first to the head every entry exists, also below the floor.
+/// From the first to the head every entry exists, also below the floor; but for those that a restore left out.
 pub fn present<R>(row: Option<R>, family: &'static str) -> Result<R, StateError> {
     row.ok_or_else(|| StateError::Corrupt {
         family,

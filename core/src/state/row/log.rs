@@ -39,6 +39,8 @@ pub enum EntryKind {
     Changed,
     /// The log's owner has opened or confirmed a message.
     Marked,
+    /// Nothing: the place was left out after a restore. No row says so; see [`GapRow`](super::GapRow).
+    Skipped,
 }
 
 impl EntryKind {
@@ -54,6 +56,7 @@ impl EntryKind {
             Self::Cleared => 6,
             Self::Changed => 8,
             Self::Marked => 7,
+            Self::Skipped => 9,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Row, Running};
+use crate::epochs::Restore;
 use crate::id::{AudienceNo, Epoch, UserNo};
 use crate::policy::Policy;
 use crate::state::family::Family;
@@ -26,6 +27,8 @@ pub enum SettingsKey {
     Audiences = 6,
     /// [`SettingsRow::Tracked`].
     Tracked = 7,
+    /// [`SettingsRow::Restores`].
+    Restores = 8,
 }
 
 impl RowKey for SettingsKey {
@@ -37,7 +40,7 @@ impl RowKey for SettingsKey {
 /// A setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SettingsRow {
-    /// The identity of this history.
+    /// The identity of the history with which the ledger began.
     Genesis(Epoch),
     /// The rules version in force.
     Rules(u32),
@@ -52,5 +55,7 @@ pub enum SettingsRow {
     Audiences(AudienceNo),
     /// How many accounts are tracked.
     Tracked(u64),
+    /// The restores of the ledger, ascending; at most [`MAX_RESTORES`](crate::limits::MAX_RESTORES).
+    Restores(Vec<Restore>),
 }
 row!(SettingsRow, Settings, SettingsKey);

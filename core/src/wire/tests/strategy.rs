@@ -289,7 +289,7 @@ pub fn server_frame() -> impl Strategy<Value = (ServerFrame, Vec<u8>)> {
                 time: Time(time),
                 message,
             };
-            (ServerFrame::Online(it.clone()), bytes(&it))
+            (ServerFrame::Online(Box::new(it.clone())), bytes(&it))
         }),
         (any::<u64>(), vec(user_presence(), 0..6)).prop_map(|(request, users)| {
             let it = Presence { request, users };

@@ -102,10 +102,13 @@ pub struct EntryBody<'a> {
     seq: u64,
     time: u64,
     kind: u8,
-    conversation: ConversationBody<'a>,
-    conversation_seq: u64,
+    /// Not there where a restore left the place out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<ConversationBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_seq: Option<u64>,
     #[serde(flatten)]
-    told: ToldBody<'a>,
+    told: Option<ToldBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -424,11 +427,12 @@ impl<'a> From<&'a View> for EntryBody<'a> {
             seq: view.seq.0,
             time: view.time.0,
             kind: view.kind,
-            conversation: (&view.place).into(),
-            conversation_seq: view.conversation_seq.0,
+            conversation: (view.told != Told::Nothing).then(|| (&view.place).into()),
+            conversation_seq: (view.told != Told::Nothing).then_some(view.conversation_seq.0),
             told: match &view.told {
-                Told::Message(told) => ToldBody::Message(told.into()),
-                Told::Note(note) => ToldBody::Note(note.into()),
+                Told::Message(told) => Some(ToldBody::Message(told.into())),
+                Told::Note(note) => Some(ToldBody::Note(note.into())),
+                Told::Nothing => None,
             },
         }
     }

@@ -100,7 +100,7 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
     if body.online_only {
-        return match send_online(service, call, &principal, &body) {
+        return match send_online(service, call, &principal, &body).await {
             Ok(sent) => answer(&encode::OnlineSent::from(&sent)),
             Err(error) => Err(Refusal {
                 operation_id,
@@ -109,8 +109,15 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
         };
     }
     match send_body(service, call, &principal, &body).await {
-        Ok(sent) => answer(&encode::Sent::from(&sent)),
+        Ok(sent) => {
+            let mut response = answer(&encode::Sent::from(&sent))?;
+            if let Some(allowance) = &sent.allowance {
+                respond::rate_limit(&mut response, allowance);
+            }
+            Ok(response)
+        }
         Err(error) => Err(Refusal {
+            allowance: service.spent(&principal, &error).map(Box::new),
             operation_id,
             ..Refusal::from(error)
         }),
@@ -131,7 +138,7 @@ async fn send_body(
         .await
 }
 
-fn send_online(
+async fn send_online(
     service: &Service,
     call: &Call<'_>,
     principal: &Principal,
@@ -140,7 +147,9 @@ fn send_online(
     let receiver = receiver(body)?;
     let key = call.idempotency_key()?;
     let outgoing = outgoing(service, key, call.peer, body, receiver)?;
-    service.send_online(principal, Surface::NativeHttp, outgoing)
+    service
+        .send_online(principal, Surface::NativeHttp, outgoing)
+        .await
 }
 
 /// The one user that a message goes to, and at once.

@@ -29,7 +29,7 @@ use crate::auth::Principal;
 use crate::config::Config;
 use crate::error::{Error, Kind, ProblemOptions, problem};
 use crate::openim::go::scan;
-use crate::service::Service;
+use crate::service::{Allowance, Service};
 use crate::telemetry::metrics::Route;
 
 /// What a handler gives: a response, or an error that becomes a problem.
@@ -40,6 +40,8 @@ pub(crate) struct Refusal {
     error: Error,
     operation_id: String,
     span: Option<waybill_log::Span>,
+    /// Boxed, because it is seldom there.
+    allowance: Option<Box<Allowance>>,
 }
 
 impl From<Error> for Refusal {
@@ -48,6 +50,7 @@ impl From<Error> for Refusal {
             error,
             operation_id: String::new(),
             span: None,
+            allowance: None,
         }
     }
 }
@@ -142,8 +145,12 @@ fn refused(service: &Service, route: Route, refusal: Refusal) -> Answered {
     let Refusal {
         error,
         operation_id,
+        allowance,
         ..
     } = refusal;
+    if let Some(allowance) = allowance {
+        respond::rate_limit(&mut response, &allowance);
+    }
     if response.status() == hyper::StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

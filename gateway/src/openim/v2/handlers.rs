@@ -284,7 +284,9 @@ async fn send_checked(
     let key = key(service, call, &ready.principal, request)?;
     let outgoing = outgoing(call, ready, request.recv_id(), &key)?;
     if request.is_online_only() {
-        let sent = service.send_online(&ready.principal, Surface::OpenImV2, outgoing)?;
+        let sent = service
+            .send_online(&ready.principal, Surface::OpenImV2, outgoing)
+            .await?;
         return Ok(Reply::sent(
             &sent.server_msg_id,
             &sent.client_msg_id,

@@ -5,6 +5,7 @@ use waybill_core::content::{NOTICE_TYPE, TEXT_TYPE};
 
 use crate::content::{Checked, Demand, check_object};
 use crate::error::{Error, Kind};
+use crate::openim::go::members::Raw;
 use crate::openim::go::scan;
 
 /// What a user may send over the gateway, and any client can show.
@@ -45,6 +46,11 @@ pub fn taken(
     let value = tape.root();
     if value.text().len() != kept.trim_matches([' ', '\t', '\r', '\n']).len() {
         return Err(malformed("there is text behind its JSON value".to_owned()));
+    }
+    // An element without required fields would fit any other value too.
+    if value.raw() != Raw::Object {
+        let what = "the content must be a JSON object";
+        return Err(Error::at(Kind::ContentShape, "content", what));
     }
     let checked = check_object(
         content_type,
@@ -108,6 +114,8 @@ mod tests {
             (101, "[]", Kind::Malformed),
             (101, "{}", Kind::ContentRules),
             (110, "{} {}", Kind::Malformed),
+            (105, "\"\"", Kind::ContentShape),
+            (110, "[]", Kind::ContentShape),
             (110, r#"{"data":1e999}"#, Kind::ContentShape),
             (999, "{}", Kind::ContentType),
         ] {

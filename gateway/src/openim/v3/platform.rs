@@ -1,5 +1,7 @@
 //! Platforms by their numbers: OpenIM v3 has more of them than tokens know.
 
+use crate::registry::Registry;
+
 /// The number that tokens have for a platform of OpenIM v3; `None` when there is no such platform. Tablets are told from phones
 /// by v3 alone, and so is HarmonyOS.
 #[must_use]
@@ -18,6 +20,16 @@ pub fn native(platform: u8) -> Option<u8> {
 #[must_use]
 pub fn shown(platform: u8) -> u8 {
     if platform == 8 { 10 } else { platform }
+}
+
+/// The platforms, by OpenIM v3's numbers, on which a user is connected now; each once, ascending.
+#[must_use]
+pub fn online(registry: &Registry, user: &str) -> Vec<u8> {
+    let live = registry.of_user(user);
+    let mut platforms: Vec<u8> = live.iter().map(|live| shown(live.platform)).collect();
+    platforms.sort_unstable();
+    platforms.dedup();
+    platforms
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use waybill_core::body::OfflinePush;
 use waybill_core::content::NOTICE_TYPE;
 use waybill_core::fact::{Options, Withdrawal};
-use waybill_core::id::ConversationSeq;
+use waybill_core::id::{ConversationSeq, Time};
 
 use super::content;
 use super::names;
@@ -63,12 +64,15 @@ const NOTIFICATION_OFF: [&str; 8] = [
     "reactionFromCache",
 ];
 
-/// What stands where nothing is to be shown: it keeps the numbers dense.
+/// What stands where nothing is to be shown: it keeps the numbers dense. Clients order a conversation by time, and page through its
+/// history by the time of the last message that they have: without a time it would be the first of all.
 #[must_use]
-pub fn placeholder(seq: u64) -> MsgData {
+pub fn placeholder(seq: u64, time: Time) -> MsgData {
     MsgData {
         seq: number(seq),
         status: GONE,
+        send_time: number(time.0),
+        create_time: number(time.0),
         ..MsgData::default()
     }
 }
@@ -87,7 +91,7 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
     match view.withdrawn {
         Some(Withdrawal::Recalled) => return recalled(own, place, view),
         // A later notice has taken its place, or its time is over: nothing is to be seen of it.
-        Some(_) => return placeholder(seq),
+        Some(_) => return placeholder(seq, view.time),
         None => {}
     }
     let Some(said) = told
@@ -95,7 +99,7 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         .as_ref()
         .filter(|_| content::is_shown(told.content_type))
     else {
-        return placeholder(seq);
+        return placeholder(seq, view.time);
     };
     let created = said.created.map_or(view.time.0, |created| created.0);
     let content = content::given(told.content_type, &said.content);
@@ -107,20 +111,36 @@ pub fn message(own: &str, place: &Place, view: &HistoryView) -> MsgData {
         content: content.into(),
         create_time: number(created),
         options: options(told.options_off),
-        offline_push_info: said.offline_push.as_ref().map(|push| OfflinePushInfo {
-            title: push.title.clone(),
-            desc: push.desc.clone(),
-            ex: push.ex.clone(),
-            ios_push_sound: push.ios_push_sound.clone(),
-            ios_badge_count: push.ios_badge_count,
-            signal_info: String::new(),
-        }),
+        offline_push_info: said.offline_push.as_ref().map(push_shown),
         msg_from: if told.content_type == NOTICE_TYPE {
             FROM_SYSTEM
         } else {
             FROM_USER
         },
         ..envelope(own, place, view)
+    }
+}
+
+/// What a push shows, as it is kept.
+#[must_use]
+pub fn push_kept(push: &OfflinePushInfo) -> OfflinePush {
+    OfflinePush {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+    }
+}
+
+fn push_shown(push: &OfflinePush) -> OfflinePushInfo {
+    OfflinePushInfo {
+        title: push.title.clone(),
+        desc: push.desc.clone(),
+        ex: push.ex.clone(),
+        ios_push_sound: push.ios_push_sound.clone(),
+        ios_badge_count: push.ios_badge_count,
+        signal_info: String::new(),
     }
 }
 
@@ -132,6 +152,7 @@ pub fn online(own: &str, online: &OnlineMessage) -> MsgData {
         time: online.time,
         told: online.told.clone(),
         withdrawn: None,
+        withdrawer: None,
     };
     message(own, &online.place, &view)
 }
@@ -163,19 +184,23 @@ fn options(off: Options) -> BTreeMap<String, bool> {
 /// A recalled message: a line that says so, in its place.
 fn recalled(own: &str, place: &Place, view: &HistoryView) -> MsgData {
     let told = &view.told;
+    let (by, when) = match &view.withdrawer {
+        Some((by, time)) => (by.as_str(), *time),
+        None => (told.sender.as_str(), view.time),
+    };
     let detail = json!({
-        "revokerID": told.sender,
+        "revokerID": by,
         "revokerRole": 0,
         "clientMsgID": told.client_msg_id,
         "revokerNickname": "",
-        "revokeTime": view.time.0,
+        "revokeTime": when.0,
         "sourceMessageSendTime": view.time.0,
         "sourceMessageSendID": told.sender,
         "sourceMessageSenderNickname": "",
         "sessionType": names::session_type(place),
         "seq": view.conversation_seq.0,
         "ex": "",
-        "isAdminRevoke": place.kind == 2,
+        "isAdminRevoke": place.kind == 2 || by != told.sender,
     });
     MsgData {
         content_type: RECALLED,
@@ -191,6 +216,7 @@ pub fn as_history(view: &View, told: &MessageTold) -> HistoryView {
         conversation_seq: view.conversation_seq,
         time: view.time,
         withdrawn: None,
+        withdrawer: None,
         told: told.clone(),
     }
 }
@@ -208,7 +234,7 @@ pub struct Aside {
 #[must_use]
 pub fn control(own: &str, seq: u64, view: &View, note: &Note, aside: &Aside) -> MsgData {
     let Some((content_type, tips)) = tips(own, view, note, aside) else {
-        return placeholder(seq);
+        return placeholder(seq, view.time);
     };
     let by = if note.by.is_empty() { own } else { &note.by };
     MsgData {

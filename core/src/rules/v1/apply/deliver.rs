@@ -1,6 +1,7 @@
 //! `apply` for messages: the end of a conversation, and entries at the ends of user logs.
 
 use super::super::counted_on;
+use super::super::gaps;
 use super::super::limits::{CHAIN_MARK_EVERY, MAX_TIME_AHEAD_MS};
 use super::status::Change;
 use super::{fanout, timer};
@@ -13,8 +14,8 @@ use crate::record::Record;
 use crate::rules::{Applied, Changed, Delivered};
 use crate::state::{
     CollapseRow, ControlLogRow, ConversationLogRow, ConversationRow, DedupRow, EntryKind, Family,
-    MembershipRow, Overlay, SettingsKey, SettingsRow, State, StateExt, Table, UserConversationRow,
-    UserHeadRow, UserLogRow, VersionRow,
+    MembershipRow, Numbered, Overlay, SettingsKey, SettingsRow, State, StateExt, Table,
+    UserConversationRow, UserHeadRow, UserLogRow, VersionRow,
 };
 
 /// What the entries of one record have in common.
@@ -170,7 +171,10 @@ impl Newcomer {
         let ahead_ms = u16::try_from(after.saturating_sub(passage.time.0))
             .map_or(MAX_TIME_AHEAD_MS, |ahead| ahead.min(MAX_TIME_AHEAD_MS));
         let time = Time(passage.time.0.saturating_add(u64::from(ahead_ms)));
-        let conversation_seq = counted_on(head.checked_next(), Family::Conversations.name())?;
+        let log = Numbered::Conversation(conversation);
+        let left_out = gaps::leave_out(state, log, position, head.0, counted)?;
+        let place = ConversationSeq(head.0.saturating_add(left_out));
+        let conversation_seq = counted_on(place.checked_next(), Family::Conversations.name())?;
         // Never more than there are messages, so it ends no earlier than the seq.
         let counted = counted.saturating_add(u64::from(self.options_off.counts_as_unread()));
         let message = passage.message.unwrap_or(position);
@@ -196,7 +200,7 @@ impl Newcomer {
         }
         let mut read = None;
         if let Conversation::Single { .. } = conversation {
-            read = read_by_sender(state, self.sender, conversation, &end, passage)?;
+            read = read_by_sender(state, self.sender, conversation, (head, &end), passage)?;
         }
         let entry = UserLogRow {
             position,
@@ -247,12 +251,12 @@ fn begin<S: State>(state: &mut Overlay<S>, position: Position, conversation: Con
     }
 }
 
-/// Who writes in a chat has read what stands there.
+/// Who writes in a chat has read what stands there: up to the place `earlier`, and the message itself at the end.
 fn read_by_sender<S: State>(
     state: &mut Overlay<S>,
     sender: UserNo,
     conversation: Conversation,
-    end: &ConversationRow,
+    (earlier, end): (ConversationSeq, &ConversationRow),
     passage: &Passage,
 ) -> Result<Option<Changed>, StateError> {
     let before = state
@@ -265,7 +269,6 @@ fn read_by_sender<S: State>(
         ..before
     };
     state.put((sender, conversation), &membership);
-    let earlier = ConversationSeq(end.head.0.saturating_sub(1));
     if before.read >= earlier {
         return Ok(None);
     }
@@ -285,7 +288,7 @@ pub fn entry(position: Position, kind: EntryKind, conversation_seq: Conversation
     }
 }
 
-/// Puts an entry at the end of a user's log: with the leaf of the record that delivers it, and of the record that it tells of.
+/// Puts an entry at the end of a user's log, with the leaf of the record that delivers it, and of the record that it tells of.
 pub fn deliver<S: State>(
     state: &mut Overlay<S>,
     user: UserNo,
@@ -302,8 +305,12 @@ pub fn deliver<S: State>(
             chain: hash::chain_start(&epoch(state, entry.position)?, user),
         },
     };
-    let seq = counted_on(end.head.checked_next(), Family::UserHeads.name())?;
-    let mut control = end.control;
+    let log = Numbered::User(user);
+    let left_out = gaps::leave_out(state, log, entry.position, end.head.0, end.control.0)?;
+    let place = Seq(end.head.0.saturating_add(left_out));
+    let seq = counted_on(place.checked_next(), Family::UserHeads.name())?;
+    // A place that was left out is an entry that is no message.
+    let mut control = ControlSeq(end.control.0.saturating_add(left_out));
     if entry.kind != EntryKind::Message {
         control = counted_on(control.checked_next(), Family::UserHeads.name())?;
         let position = entry.position;

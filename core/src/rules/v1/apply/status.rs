@@ -1,19 +1,20 @@
 //! `apply` for what becomes of messages: the status log of each tracked account, marks, and cursors of devices.
 
 use super::super::counted_on;
+use super::super::gaps;
 use super::super::search::present;
 use super::deliver::{deliver, entry};
 use crate::conversation::Conversation;
 use crate::fact::{
     ConversationKind, Fact, Mark, PackedCursor, PackedPassed, unpack_cursors, unpack_passed,
 };
-use crate::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, Time, UserNo};
+use crate::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, StatusNo, Time, UserNo};
 use crate::outcome::StateError;
 use crate::record::Record;
 use crate::rules::{Applied, Changed};
 use crate::state::{
-    AccountRow, DevicesRow, EntryKind, Family, MarkRow, Overlay, SettingsKey, SettingsRow, State,
-    StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
+    AccountRow, DevicesRow, EntryKind, Family, MarkRow, Numbered, Overlay, SettingsKey,
+    SettingsRow, State, StateExt, StatusPlace, StatusRow, StatusState, StatusTimeRow,
 };
 
 /// What messages of an account have become for one receiver.
@@ -63,7 +64,10 @@ impl Change {
         let Some(mut account) = row.filter(|row| row.tracked) else {
             return Ok(None);
         };
-        account.last = counted_on(account.last.checked_next(), Family::Accounts.name())?;
+        let log = Numbered::Status(self.account);
+        let left_out = gaps::leave_out(state, log, position, account.last.0, 0)?;
+        let place = StatusNo(account.last.0.saturating_add(left_out));
+        account.last = counted_on(place.checked_next(), Family::Accounts.name())?;
         state.put(self.account, &account);
         let row = StatusRow {
             position,

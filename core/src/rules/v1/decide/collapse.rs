@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use super::super::gaps;
 use super::super::search::{ConversationEntry, present};
 use super::recall::Recalled;
 use crate::conversation::Conversation;
 use crate::fact::{Fact, Options, RecalledPlace, Terms, Withdrawal};
 use crate::id::{ConversationSeq, Position, UserNo};
 use crate::outcome::StateError;
-use crate::state::{CollapseRow, ConversationLogRow, ConversationRow, Family, Scan, StateExt};
+use crate::state::{
+    CollapseRow, ConversationLogRow, ConversationRow, Family, Numbered, Scan, StateExt,
+};
 
 /// Messages that arrive in conversations one after the other with the facts of one command: each must know where those before
 /// it will stand, though nothing is written yet.
@@ -81,6 +84,8 @@ impl<'s, S: Scan> Arrivals<'s, S> {
             }
             let end = self.state.row::<ConversationRow>(*conversation)?;
             let head = end.map_or(0, |end| end.head.0);
+            let log = Numbered::Conversation(*conversation);
+            let head = head.saturating_add(gaps::before_next(self.state, log, head)?);
             let standing = Standing {
                 message,
                 conversation_seq: ConversationSeq(head.saturating_add(ahead)),

@@ -3,18 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use super::super::gaps;
 use super::super::limits::{MAX_PACKED_BYTES, MAX_REACHED, MAX_WALKED};
 use super::super::search::{conversation_entry, delivering};
 use super::bare;
 use super::users::Users;
 use crate::command::UserRef;
 use crate::fact::{ConversationKind, Fact, Mark, Passed, pack_cursors, pack_passed};
-use crate::id::{ConversationSeq, DeviceNo, Position, Seq, UserNo};
+use crate::id::{ConversationSeq, DeviceNo, Hash, Position, Seq, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
 use crate::state::{
-    AccountRow, DevicesRow, EntryKind, FanoutRow, MarkRow, Scan, SettingsKey, SettingsRow,
-    StateExt, UserHeadRow, UserLogRow,
+    AccountRow, DevicesRow, EntryKind, FanoutRow, MarkRow, Numbered, Scan, SettingsKey,
+    SettingsRow, StateExt, UserHeadRow, UserLogRow,
 };
 
 /// Keeps the cursors that say something new: of known devices, beyond what is known, not beyond the head.
@@ -123,11 +124,20 @@ impl<'s, S: Scan> Walk<'s, S> {
         };
         // What lies below the floor is not shown any more, and nobody asks what became of it.
         let from = from.0.max(floor.0.saturating_sub(1));
-        let end = to.0.min(from.saturating_add(left as u64));
         // The first and the last place of each.
         let mut found: BTreeMap<_, (ConversationSeq, ConversationSeq)> = BTreeMap::new();
-        for seq in from.saturating_add(1)..=end {
-            let row = self.state.row::<UserLogRow>((user, Seq(seq)))?;
+        let (mut end, mut looked_at) = (from, 0);
+        while end < to.0 && looked_at < left {
+            end = end.saturating_add(1);
+            let row = self.state.row::<UserLogRow>((user, Seq(end)))?;
+            if row.is_none()
+                && let Some(gap) = gaps::around(self.state, Numbered::User(user), end)?
+            {
+                // Nobody has ever seen these places: they are passed at once.
+                end = gap.row.last().min(to.0);
+                continue;
+            }
+            looked_at += 1;
             let Some(row) = row.filter(|row| row.kind == EntryKind::Message) else {
                 continue;
             };
@@ -141,8 +151,7 @@ impl<'s, S: Scan> Walk<'s, S> {
                     .1 = row.conversation_seq;
             }
         }
-        let walked = usize::try_from(end.saturating_sub(from)).unwrap_or(left);
-        self.left = Some(left.saturating_sub(walked));
+        self.left = Some(left.saturating_sub(looked_at));
         self.short |= end < to.0;
         let passed = found
             .into_iter()
@@ -262,5 +271,22 @@ pub fn track<'a, S: Scan>(
     }
     let (account, _) = users.find_or_see(account, &mut drafts)?;
     drafts.push(bare(Fact::AccountTracked { account, on }));
+    Ok(Decision::Facts(drafts, Reply::Given(Outcome::Done)))
+}
+
+/// Notes that a message was told to live connections. It changes nothing but the ledger.
+pub fn told_online<'a, S: Scan>(
+    state: &S,
+    sender: &UserRef,
+    audience: u32,
+    commitment: Hash,
+) -> Result<Decision<'a>, StateError> {
+    let mut drafts = Vec::with_capacity(2);
+    let (sender, _) = Users::new(state).find_or_see(sender, &mut drafts)?;
+    drafts.push(bare(Fact::OnlineTold {
+        sender,
+        audience,
+        commitment,
+    }));
     Ok(Decision::Facts(drafts, Reply::Given(Outcome::Done)))
 }

@@ -1,8 +1,8 @@
 //! `decide` for what users do to their conversations. What depends on messages that are not there any more is found out here,
 //! by looking at rows, and stands in the fact: `apply` then needs no look.
 
+use super::super::gaps;
 use super::super::limits::{MAX_PASSED, MAX_REMOVED};
-use super::super::search::present;
 use super::bare;
 use crate::command::Deed;
 use crate::conversation::Conversation;
@@ -10,9 +10,7 @@ use crate::fact::{ConversationSettings, Counted, Fact, RemovedMessage};
 use crate::id::{ConversationSeq, UserNo};
 use crate::outcome::{Outcome, Refusal, StateError};
 use crate::rules::{Decision, Reply};
-use crate::state::{
-    ConversationLogRow, ConversationRow, Family, MembershipRow, RemovedRow, Scan, StateExt,
-};
+use crate::state::{ConversationRow, MembershipRow, Numbered, RemovedRow, Scan, StateExt};
 
 /// OpenIM knows 0, 1 and 2.
 const MAX_RECEIVE_OPTION: u8 = 2;
@@ -70,6 +68,12 @@ struct Passed {
 impl<S: Scan> Tended<'_, S> {
     fn is_a_place(&self, seq: ConversationSeq) -> bool {
         seq.0 > 0 && seq <= self.end.head
+    }
+
+    /// Whether nothing ever stood there.
+    fn is_left_out(&self, seq: ConversationSeq) -> Result<bool, StateError> {
+        let log = Numbered::Conversation(self.conversation);
+        Ok(gaps::around(self.state, log, seq.0)?.is_some())
     }
 
     fn outcome(&self, up_to: ConversationSeq, counted: u64, removed: u64) -> Outcome {
@@ -162,7 +166,7 @@ impl<S: Scan> Tended<'_, S> {
         }
         let mut messages = Vec::with_capacity(sorted.len());
         for conversation_seq in sorted {
-            if conversation_seq <= self.membership.cleared {
+            if conversation_seq <= self.membership.cleared || self.is_left_out(conversation_seq)? {
                 continue;
             }
             let key = (self.user, self.conversation, conversation_seq);
@@ -261,10 +265,7 @@ impl<S: Scan> Tended<'_, S> {
         if seq == self.end.head {
             return Ok(self.end.counted);
         }
-        let row = self
-            .state
-            .row::<ConversationLogRow>((self.conversation, seq))?;
-        Ok(present(row, Family::ConversationLog.name())?.counted)
+        Ok(gaps::conversation_log_row(self.state, self.conversation, seq)?.counted)
     }
 
     fn counts(&self, seq: ConversationSeq) -> Result<bool, StateError> {

@@ -5,6 +5,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, Given, no_route, not_offered};
+use crate::error::{Error, Kind};
+
+/// Most groups in one request: an answer has ten times the bytes of what asks for it.
+const MOST: usize = 1_000;
 
 /// The one version of a table that nothing is ever in.
 const VERSION: u64 = 1;
@@ -31,7 +35,7 @@ pub(super) fn answer(asked: &Asked<'_>) -> Given {
             full("userIDs")
         }
         "/group/get_full_join_group_ids" => full("groupIDs"),
-        "/group/get_incremental_group_members_batch" => members(&asked.body()?),
+        "/group/get_incremental_group_members_batch" => return members(&asked.body()?),
         "/friend/get_friend_list" | "/friend/get_designated_friends" => list("friendsInfo"),
         "/friend/get_black_list" | "/friend/get_specified_blacks" => list("blacks"),
         "/friend/get_friend_apply_list"
@@ -76,10 +80,15 @@ fn incremental(wanted: &Wanted) -> Value {
 }
 
 /// Every group that is asked for must be in the answer, or the client asks for ever.
-fn members(wanted: &Wanted) -> Value {
-    let groups = wanted.list.as_deref().unwrap_or_default().iter();
+fn members(wanted: &Wanted) -> Given {
+    let groups = wanted.list.as_deref().unwrap_or_default();
+    if groups.len() > MOST {
+        let what = format!("a request names at most {MOST} groups");
+        return Err(Error::at(Kind::InvalidField, "reqList", what));
+    }
     let answers: Map<String, Value> = groups
+        .iter()
         .map(|group| (group.group_id.clone(), incremental(group)))
         .collect();
-    json!({ "respList": answers })
+    Ok(json!({ "respList": answers }))
 }

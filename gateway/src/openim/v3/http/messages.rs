@@ -84,7 +84,17 @@ async fn read(asked: &Asked<'_>) -> Given {
     let furthest = wanted.seqs()?.iter().copied().max().unwrap_or(0);
     let up_to = furthest.max(wanted.has_read_seq);
     if up_to > 0 {
-        let up_to = ConversationSeq(up_to);
+        let mut up_to = ConversationSeq(up_to);
+        if asked.service.was_restored() {
+            // The client may have read what was lost.
+            let found = asked
+                .service
+                .outlines_of(&asked.principal, user, &[named])
+                .await?;
+            up_to = found
+                .first()
+                .map_or(up_to, |outline| outline.head.min(up_to));
+        }
         asked
             .service
             .read_conversation(&asked.principal, Surface::OpenImV3, user, named, up_to)

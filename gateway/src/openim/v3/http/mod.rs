@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,11 +63,15 @@ fn body<T: for<'b> Deserialize<'b>>(call: &Call<'_>) -> Result<T, Error> {
         .map_err(|error| Error::new(Kind::Malformed, format!("the body cannot be read: {error}")))
 }
 
-/// How long the body of a request may be, where others may have `limit`. The web SDK names the users of n conversations in n² ids.
+/// How long the body of a request may be. The web SDK names the users of n conversations in n² ids; so much is read for those only
+/// who have a good token.
 #[must_use]
-pub fn body_bytes(path: &str, limit: u64) -> u64 {
-    if path == "/user/get_users_info" {
-        limit.max(USERS_BODY)
+pub fn body_bytes(service: &Service, head: &Parts) -> u64 {
+    let limit = service.limits().http_body_bytes;
+    let long = head.uri.path() == "/user/get_users_info" && limit < USERS_BODY;
+    let token = || head.headers.get(&TOKEN)?.to_str().ok();
+    if long && token().is_some_and(|token| service.authenticate(token).is_ok()) {
+        USERS_BODY
     } else {
         limit
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,17 +25,24 @@ use crate::service::{AskedTerms, Outgoing, TaskSent, TaskTo, now_seconds};
 /// Most receivers of one request.
 const MOST: usize = 10_000;
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PushAsked {
+/// [`OfflinePush`] by OpenIM's names.
+#[derive(Deserialize)]
+#[serde(remote = "OfflinePush")]
+struct PushNames {
+    #[serde(default)]
     title: String,
+    #[serde(default)]
     desc: String,
+    #[serde(default)]
     ex: String,
-    #[serde(rename = "iOSPushSound")]
-    sound: String,
-    #[serde(rename = "iOSBadgeCount")]
-    badge: bool,
+    #[serde(default, rename = "iOSPushSound")]
+    ios_push_sound: String,
+    #[serde(default, rename = "iOSBadgeCount")]
+    ios_badge_count: bool,
 }
+
+#[derive(Deserialize)]
+struct PushAsked(#[serde(with = "PushNames")] OfflinePush);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,13 +166,7 @@ fn outgoing<'a>(
         sender_face_url: &wanted.sender_face_url,
         sender_platform: wanted.sender_platform,
         options_off,
-        offline_push: wanted.offline_push_info.as_ref().map(|push| OfflinePush {
-            title: push.title.clone(),
-            desc: push.desc.clone(),
-            ex: push.ex.clone(),
-            ios_push_sound: push.sound.clone(),
-            ios_badge_count: push.badge,
-        }),
+        offline_push: wanted.offline_push_info.as_ref().map(|push| push.0.clone()),
         created: u64::try_from(wanted.send_time)
             .ok()
             .filter(|time| *time > 0)
@@ -191,7 +193,9 @@ async fn one_checked(asked: &Asked<'_>) -> Given {
     let service = asked.service;
     let outgoing = outgoing(asked, &ready, receiver, &key);
     if ready.wanted.is_online_only {
-        let sent = service.send_online(&asked.principal, Surface::OpenImV3, outgoing)?;
+        let sent = service
+            .send_online(&asked.principal, Surface::OpenImV3, outgoing)
+            .await?;
         return Ok(json!({
             "serverMsgID": sent.server_msg_id,
             "clientMsgID": sent.client_msg_id,
@@ -339,6 +343,6 @@ pub(super) fn business(asked: &Asked<'_>) -> Given {
         message,
         operation_id: asked.operation_id.to_owned(),
     };
-    let connections = asked.online.tell(&wanted.recv_user_id, told);
+    let (connections, _) = asked.online.tell(&wanted.recv_user_id, &Arc::new(told));
     Ok(json!({ "serverMsgID": id, "clientMsgID": id, "sendTime": now, "connections": connections }))
 }

@@ -6,6 +6,8 @@ use std::fmt::{self, Formatter};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
+use waybill_core::body::Profile;
+use waybill_core::id::check_id;
 use waybill_core::record::Surface;
 
 use super::{Asked, Given, no_route, not_offered};
@@ -33,7 +35,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Given {
         "/user/get_users_info" => infos(asked).await,
         "/user/update_user_info" | "/user/update_user_info_ex" => update(asked).await,
         "/user/get_users_online_status" => online(asked),
-        "/user/account_check" => check(asked),
+        "/user/account_check" => check(asked).await,
         "/user/get_subscribe_users_status" | "/user/subscribe_users_status" => {
             Ok(json!({ "statusList": [] }))
         }
@@ -108,10 +110,23 @@ async fn register(asked: &Asked<'_>) -> Given {
     // All or none, as far as that can be known beforehand.
     let mut named = HashSet::new();
     for user in &wanted.users {
-        if !named.insert(&user.user_id) || asked.service.is_registered(&user.user_id)? {
-            let what = format!("{} is registered already, or named twice", user.user_id);
+        check_id(&user.user_id)
+            .map_err(|error| Error::at(Kind::InvalidId, "userID", format!("userID {error}")))?;
+        if !named.insert(user.user_id.as_str()) {
+            let what = format!("{} is named twice", user.user_id);
             return Err(Error::at(Kind::AlreadyRegistered, "users", what));
         }
+    }
+    let ids = wanted.users.iter().map(|user| user.user_id.clone());
+    let registered = asked.service.are_registered(ids.collect()).await?;
+    if let Some((user, _)) = wanted
+        .users
+        .iter()
+        .zip(registered)
+        .find(|(_, known)| *known)
+    {
+        let what = format!("{} is registered already", user.user_id);
+        return Err(Error::at(Kind::AlreadyRegistered, "users", what));
     }
     for user in &wanted.users {
         user.register(asked).await?;
@@ -212,10 +227,12 @@ async fn found(
     users: &[&str],
     principal: &Principal,
 ) -> Result<Vec<UserInfo>, Error> {
-    let mut found = Vec::with_capacity(users.len());
-    for user in users {
-        found.extend(registered(service, user)?);
-    }
+    let users = users.iter().map(|user| (*user).to_owned()).collect();
+    let seen = service.seen(users).await?;
+    let mut found: Vec<UserInfo> = seen
+        .into_iter()
+        .map(|(user, profile)| as_known(service, user, profile.unwrap_or_default()))
+        .collect();
     let nameless =
         |info: &&mut UserInfo| info.nickname.is_empty() && info.user_id != principal.user;
     let accounts: Vec<String> = found
@@ -241,21 +258,12 @@ async fn found(
     Ok(found)
 }
 
-/// A user as the profile says; `None` for one who was never seen.
-fn registered(service: &Service, user: &str) -> Result<Option<UserInfo>, Error> {
-    let profile = match service.profile(user) {
-        Ok(profile) => profile,
-        Err(error) if error.kind == Kind::InvalidId => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if profile.is_none() && !service.is_seen(user)? {
-        return Ok(None);
-    }
-    let manager = service.is_manager(user);
-    let profile = profile.unwrap_or_default();
+/// A user as the profile says.
+fn as_known(service: &Service, user: String, profile: Profile) -> UserInfo {
+    let manager = service.is_manager(&user);
     let rest: Map<String, Value> = serde_json::from_str(&profile.rest).unwrap_or_default();
-    Ok(Some(UserInfo {
-        user_id: user.to_owned(),
+    UserInfo {
+        user_id: user,
         nickname: profile.nickname,
         face_url: profile.face_url,
         ex: rest
@@ -269,7 +277,7 @@ fn registered(service: &Service, user: &str) -> Result<Option<UserInfo>, Error> 
             None => ORDINARY,
         },
         ..UserInfo::default()
-    }))
+    }
 }
 
 fn shown(info: &UserInfo) -> Value {
@@ -305,7 +313,7 @@ async fn update(asked: &Asked<'_>) -> Given {
     if wanted.receive_option.is_some_and(|option| option != 0) {
         return not_offered("globalRecvMsgOpt");
     }
-    let change = |profile: &mut waybill_core::body::Profile| {
+    let change = |profile: &mut Profile| {
         for (text, to) in [
             (&wanted.nickname, &mut profile.nickname),
             (&wanted.face_url, &mut profile.face_url),
@@ -328,18 +336,15 @@ async fn update(asked: &Asked<'_>) -> Given {
     Ok(json!({}))
 }
 
+/// Who of these is connected, for anybody: the gateway tells it by the same rule.
 fn online(asked: &Asked<'_>) -> Given {
     let wanted: UserIds = asked.body()?;
     count(wanted.user_ids.len())?;
     let mut found = Vec::new();
     for user in &wanted.user_ids {
-        if !asked.principal.may_act_for(user) {
-            return Err(Error::of(Kind::Forbidden));
-        }
-        let live = asked.service.registry().of_user(user);
-        let details: Vec<Value> = live
+        let details: Vec<Value> = platform::online(asked.service.registry(), user)
             .iter()
-            .map(|live| json!({ "platformID": platform::shown(live.platform) }))
+            .map(|platform| json!({ "platformID": platform }))
             .collect();
         let status = i32::from(!details.is_empty());
         found.push(json!({ "userID": user, "status": status, "detailPlatformStatus": details }));
@@ -347,19 +352,20 @@ fn online(asked: &Asked<'_>) -> Given {
     Ok(Value::Array(found))
 }
 
-fn check(asked: &Asked<'_>) -> Given {
+async fn check(asked: &Asked<'_>) -> Given {
     asked.business()?;
     let wanted: UserIds = asked.body()?;
     count(wanted.user_ids.len())?;
-    let mut results = Vec::new();
-    for user in &wanted.user_ids {
-        // What is no id is nobody's.
-        let registered = match asked.service.is_registered(user) {
-            Err(error) if error.kind == Kind::InvalidId => false,
-            other => other?,
-        };
-        results.push(json!({ "userID": user, "accountStatus": i32::from(registered) }));
-    }
+    let registered = asked
+        .service
+        .are_registered(wanted.user_ids.clone())
+        .await?;
+    let results: Vec<Value> = wanted
+        .user_ids
+        .iter()
+        .zip(registered)
+        .map(|(user, known)| json!({ "userID": user, "accountStatus": i32::from(known) }))
+        .collect();
     Ok(json!({ "results": results }))
 }
 

@@ -82,6 +82,24 @@ define! {
         2 notification_msgs: BTreeMap<String, PullMsgs>,
     }
 
+    /// [`PullMsgs`] whose messages are encoded already: in the encoding they look the same.
+    EncodedMsgs {
+        1 msgs: Vec<Bytes>,
+        2 is_end: bool,
+        3 end_seq: i64,
+    }
+
+    /// [`PullMessagesResp`] of such.
+    EncodedMessagesResp {
+        1 msgs: BTreeMap<String, EncodedMsgs>,
+        2 notification_msgs: BTreeMap<String, EncodedMsgs>,
+    }
+
+    /// [`GetLastMessageResp`] of such.
+    EncodedLastMessages {
+        1 msgs: BTreeMap<String, Bytes>,
+    }
+
     /// 1003, answered.
     SendMsgResp {
         1 server_msg_id: String,

@@ -35,6 +35,7 @@ fn history(told: MessageTold) -> HistoryView {
         conversation_seq: ConversationSeq(3),
         time: Time(1_000),
         withdrawn: None,
+        withdrawer: None,
         told,
     }
 }
@@ -65,14 +66,14 @@ fn a_notice_keeps_its_content_within_the_frame_of_notifications() {
 #[test]
 fn what_is_gone_or_not_shown_leaves_its_place() {
     let gone = |view: &HistoryView| message("u", &place(1), view);
-    assert_eq!(gone(&history(told(112, "{}"))), placeholder(3));
+    assert_eq!(gone(&history(told(112, "{}"))), placeholder(3, Time(1_000)));
     let mut erased = history(told(101, "{}"));
     erased.told.message = None;
-    assert_eq!(gone(&erased), placeholder(3));
+    assert_eq!(gone(&erased), placeholder(3, Time(1_000)));
     for why in [Withdrawal::Superseded, Withdrawal::Expired] {
         let mut view = history(told(101, "{}"));
         view.withdrawn = Some(why);
-        assert_eq!(gone(&view), placeholder(3));
+        assert_eq!(gone(&view), placeholder(3, Time(1_000)));
     }
     let mut view = history(told(101, "{}"));
     view.withdrawn = Some(Withdrawal::Recalled);
@@ -130,13 +131,13 @@ fn what_is_no_message_becomes_a_notification() {
     assert_eq!(cleared.content_type, 2102, "what came since is not cleared");
     assert_eq!(
         of(7),
-        placeholder(5),
+        placeholder(5, Time(1_000)),
         "an opened notice is nothing to the client"
     );
     assert_eq!(detail(&of(8))["key"], CHANGED_KEY);
     assert_eq!(
         control("u", 5, &view(8), &note, &Aside::default()),
-        placeholder(5)
+        placeholder(5, Time(1_000))
     );
     for kind in [2, 3, 4, 5, 6, 8] {
         let message = of(kind);

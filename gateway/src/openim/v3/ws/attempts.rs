@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::http::admission::network;
+
 /// The time over which refusals are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Refusals within it of one user from one address.
@@ -37,7 +39,11 @@ impl Attempts {
         if counts.len() >= REMEMBERED {
             counts.retain(|_, (since, _)| now - *since < WINDOW);
             if counts.len() >= REMEMBERED {
-                counts.clear();
+                // The newer half stays: whoever fills the table does not set everybody free.
+                let mut begun: Vec<Instant> = counts.values().map(|(since, _)| *since).collect();
+                let (_, middle, _) = begun.select_nth_unstable(REMEMBERED / 2);
+                let middle = *middle;
+                counts.retain(|_, (since, _)| *since > middle);
             }
         }
         for (key, _) in keys(address, user) {
@@ -52,7 +58,7 @@ impl Attempts {
 
 fn keys(address: IpAddr, user: &str) -> [(Key, u32); 2] {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
+    let (address, mut hasher) = (network(address), DefaultHasher::new());
     user.hash(&mut hasher);
     [
         ((address, Some(hasher.finish())), OF_USER),
@@ -80,6 +86,13 @@ mod tests {
         }
         assert!(!attempts.may_try(address, "v", now), "the whole address");
         assert!(attempts.may_try("192.0.2.2".parse().unwrap(), "u", now));
+        // Of IPv6 a network counts as one address: one peer has all of it.
+        for user in 0..OF_ADDRESS {
+            let address = format!("2001:db8::{user:x}").parse().unwrap();
+            attempts.refused(address, &user.to_string(), now);
+        }
+        assert!(!attempts.may_try("2001:db8::ffff:1".parse().unwrap(), "v", now));
+        assert!(attempts.may_try("2001:db8:0:1::1".parse().unwrap(), "v", now));
     }
 
     #[test]
@@ -90,5 +103,16 @@ mod tests {
             attempts.refused(IpAddr::from(number.to_be_bytes()), "u", now);
         }
         assert!(attempts.0.lock().len() <= REMEMBERED);
+        // Whoever fills the table sets nobody free who was refused later.
+        let (later, address) = (now + Duration::from_secs(1), "192.0.2.1".parse().unwrap());
+        for _ in 0..OF_USER {
+            attempts.refused(address, "u", later);
+        }
+        for number in 0..40_000_u32 {
+            let filler = IpAddr::from((number | 1 << 31).to_be_bytes());
+            attempts.refused(filler, "u", now);
+        }
+        assert!(!attempts.may_try(address, "u", later));
+        assert!(attempts.0.lock().len() <= REMEMBERED + 2);
     }
 }

@@ -31,9 +31,8 @@ use crate::telemetry::metrics::TransportLabel;
 const PUSH: i32 = 2001;
 const KICK: i32 = 2002;
 
-/// How often a connection that says nothing is asked whether it is still there, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(27);
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer than the time between two pings an answer may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How soon after a push the client is asked whether it has arrived.
 const PING_AFTER_PUSH: Duration = Duration::from_millis(500);
 
@@ -107,6 +106,8 @@ struct Connection<S> {
     /// Up to where it is known to have the log.
     reached: Seq,
     heard: Instant,
+    /// How often a connection that says nothing is asked whether it is still there.
+    every: Duration,
     ping: Instant,
     /// Where the client was when it left; `None` when that is not known.
     missed: Option<Seq>,
@@ -130,6 +131,7 @@ where
         return;
     };
     let now = Instant::now();
+    let every = Duration::from_secs(parts.service.limits().ws_ping_seconds);
     let missed = parts.left.take(&parts.principal.user, &parts.device);
     let shows = match missed {
         _ if parts.codec == Codec::Json => None,
@@ -144,7 +146,8 @@ where
         syncing: None,
         reached: Seq(0),
         heard: now,
-        ping: now + PING_EVERY,
+        every,
+        ping: now + every,
         missed,
         show: shows.map(|within| now + within),
         renew: missed
@@ -287,10 +290,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.tell(seq);
         }
         if self.ping <= now {
-            if now - self.heard > PING_EVERY + PATIENCE {
+            if now - self.heard > 2 * self.every + PATIENCE {
                 return Err(End::Broken("no sign of life"));
             }
-            self.ping = now + PING_EVERY;
+            self.ping = now + self.every;
             // Its answer shows that everything written before it has arrived.
             let told = self.told.0.to_be_bytes().to_vec();
             self.send(Frame::Ping(told.into())).await?;

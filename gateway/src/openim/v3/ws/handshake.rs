@@ -28,8 +28,6 @@ pub struct Hello {
     pub operation_id: String,
     /// Whether the first frame is to say that it is welcome.
     pub wants_answer: bool,
-    /// Whether it is in the background.
-    pub background: bool,
     /// How its frames are encoded.
     pub codec: Option<Codec>,
 }
@@ -48,7 +46,6 @@ struct Packed {
     compression: String,
     sdk_type: String,
     send_response: bool,
-    background: bool,
 }
 
 fn wrong(name: &'static str) -> Error {
@@ -87,8 +84,7 @@ impl Hello {
                 "compression" => compression = value,
                 "sdkType" => sdk_type = value,
                 "isMsgResp" => self.wants_answer = flag(&value, "isMsgResp")?,
-                "isBackground" => self.background = flag(&value, "isBackground")?,
-                // Others are of later clients.
+                // Others are of later clients. Whether one is in the background makes no difference here.
                 _ => {}
             }
         }
@@ -122,7 +118,6 @@ impl Hello {
         self.operation_id = std::mem::take(&mut packed.operation_id);
         self.platform = packed.platform_id;
         self.wants_answer = packed.send_response;
-        self.background = packed.background;
         Some(packed)
     }
 
@@ -188,7 +183,7 @@ mod tests {
         let hello = good(web, "");
         assert_eq!(hello.send_id, "u 1");
         assert_eq!(hello.codec, Some(Codec::Gob { gzip: true }));
-        assert!(hello.wants_answer && !hello.background);
+        assert!(hello.wants_answer);
         let js = "sendID=u1&token=t&platformID=5&operationID=o&isBackground=false&isMsgResp=true&sdkType=js";
         assert_eq!(good(js, "").codec, Some(Codec::Json));
         let python = "sendID=u1&token=t&platformID=7&operationID=o&isBackground=false&sdkVersion=x";
@@ -227,7 +222,7 @@ mod tests {
             ("&platformID=12", "platformID"),
             ("&platformID=x", "platformID"),
             ("&sdkType=java", "sdkType"),
-            ("&isBackground=maybe", "isBackground"),
+            ("&isMsgResp=maybe", "isMsgResp"),
             ("&v=***", "v"),
             ("&x=%ff", "query"),
         ] {

@@ -3,8 +3,8 @@
 
 mod attempts;
 mod connection;
-mod frame;
-mod handshake;
+pub(crate) mod frame;
+pub(crate) mod handshake;
 mod left;
 mod pushes;
 mod requests;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use waybill_core::fact::Withdrawal;
 use waybill_core::id::{ControlSeq, ConversationSeq};
 
@@ -10,7 +11,7 @@ use crate::auth::Principal;
 use crate::error::Error;
 use crate::openim::v3::names;
 use crate::openim::v3::online::Told;
-use crate::openim::v3::proto::{Message, MsgData, PullMessagesResp, PullMsgs};
+use crate::openim::v3::proto::{EncodedMessagesResp, EncodedMsgs, Message, MsgData};
 use crate::openim::v3::translate::{self, Aside};
 use crate::service::{
     Named, Note, OnlineMessage, Outline, Service, Told as Entry, View, now_seconds,
@@ -27,25 +28,38 @@ const FRAMING_BYTES: usize = 16;
 pub struct Push {
     conversation: String,
     notifications: bool,
-    messages: Vec<MsgData>,
+    /// Encoded.
+    messages: Vec<Bytes>,
     bytes: usize,
+    number: i64,
     /// The trace id of the request that sent the message.
     pub operation_id: String,
 }
 
-/// How many bytes a message takes in a frame. Its envelope is counted too: senders choose most of it.
+/// How many bytes an encoded message takes in a frame. Its envelope is counted too: senders choose most of it.
 #[must_use]
-pub fn size(message: &MsgData) -> usize {
-    message.to_vec().len() + FRAMING_BYTES
+pub fn size(message: &Bytes) -> usize {
+    message.len() + FRAMING_BYTES
 }
 
 impl Push {
-    fn of(conversation: String, notifications: bool, message: MsgData, operation_id: &str) -> Self {
+    fn of(
+        conversation: String,
+        notifications: bool,
+        message: &MsgData,
+        operation_id: &str,
+    ) -> Self {
+        let encoded = Bytes::from(message.to_vec());
         Self {
             conversation,
             notifications,
-            bytes: size(&message),
-            messages: vec![message],
+            bytes: size(&encoded),
+            messages: vec![encoded],
+            number: if message.seq > 0 {
+                message.seq
+            } else {
+                message.send_time
+            },
             operation_id: operation_id.to_owned(),
         }
     }
@@ -53,8 +67,8 @@ impl Push {
     /// Of what was told and is kept nowhere.
     #[must_use]
     pub fn told(told: &Told) -> Self {
-        let (name, message) = (told.conversation.clone(), told.message.clone());
-        Self::of(name, true, message, &told.operation_id)
+        let name = told.conversation.clone();
+        Self::of(name, true, &told.message, &told.operation_id)
     }
 
     /// Of a message for those who are online. It has no seq.
@@ -62,31 +76,24 @@ impl Push {
     pub fn online(own: &str, online: &OnlineMessage) -> Self {
         let message = translate::online(own, online);
         let name = names::of(own, &online.place);
-        Self::of(name, online.place.kind == 2, message, &online.operation_id)
+        Self::of(name, online.place.kind == 2, &message, &online.operation_id)
     }
 
     /// What tells it from other pushes of its conversation: the seq of its last message, or its time.
     #[must_use]
     pub fn number(&self) -> i64 {
-        let last = self.messages.last();
-        last.map_or(0, |last| {
-            if last.seq > 0 {
-                last.seq
-            } else {
-                last.send_time
-            }
-        })
+        self.number
     }
 
     /// Its message on the wire.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
-        let messages = PullMsgs {
+        let messages = EncodedMsgs {
             msgs: self.messages,
-            ..PullMsgs::default()
+            ..EncodedMsgs::default()
         };
         let one = BTreeMap::from([(self.conversation, messages)]);
-        let mut frame = PullMessagesResp::default();
+        let mut frame = EncodedMessagesResp::default();
         if self.notifications {
             frame.notification_msgs = one;
         } else {
@@ -104,6 +111,7 @@ impl Push {
             return Some(next);
         }
         self.bytes += next.bytes;
+        self.number = next.number;
         self.messages.extend(next.messages);
         None
     }
@@ -123,10 +131,15 @@ pub async fn of_entries(
     for view in views {
         let push = match &view.told {
             Entry::Message(told) => of_message(&principal.user, view, told),
+            // The client sees a gap and asks for the last of it.
+            Entry::Nothing => {
+                control.0 += 1;
+                continue;
+            }
             Entry::Note(note) => {
                 control.0 += 1;
                 let message = of_note(service, principal, control.0, view, note).await?;
-                Push::of(names::own(&principal.user), true, message, "")
+                Push::of(names::own(&principal.user), true, &message, "")
             }
         };
         let apart = match pushes.last_mut() {
@@ -142,7 +155,7 @@ fn of_message(own: &str, view: &View, told: &crate::service::MessageTold) -> Pus
     let message = translate::message(own, &view.place, &translate::as_history(view, told));
     let said = told.message.as_ref();
     let operation_id = said.map_or("", |said| said.operation_id.as_str());
-    Push::of(names::of(own, &view.place), false, message, operation_id)
+    Push::of(names::of(own, &view.place), false, &message, operation_id)
 }
 
 /// An entry that is no message, with the message that it speaks of.
@@ -191,7 +204,7 @@ pub async fn unread(
 ) -> Result<Vec<Push>, Error> {
     let recalled = |view: &&View| match &view.told {
         Entry::Note(note) => note.withdrawn == Some(Withdrawal::Recalled),
-        Entry::Message(_) => false,
+        Entry::Message(_) | Entry::Nothing => false,
     };
     let gone = views
         .iter()
@@ -211,7 +224,7 @@ pub async fn unread(
     let outlines = service.outlines_of(principal, "", &named).await?;
     let push = |outline: &Outline| {
         let message = translate::unread(own, outline, now_ms());
-        Push::of(names::own(own), true, message, "")
+        Push::of(names::own(own), true, &message, "")
     };
     Ok(outlines.iter().map(push).collect())
 }
@@ -248,17 +261,18 @@ pub async fn newest(
             .await?;
         let message = match found.first() {
             Some(view) => translate::message(&principal.user, &outline.place, view),
-            None => translate::placeholder(head),
+            None => translate::placeholder(head, outline.last_time),
         };
         let name = names::of(&principal.user, &outline.place);
-        pushes.push(Push::of(name, false, message, ""));
+        pushes.push(Push::of(name, false, &message, ""));
     }
     let before = ControlSeq(control.0.saturating_sub(1));
     for (number, view) in service.control(principal, "", before, 1).await? {
-        if let Entry::Note(note) = &view.told {
-            let message = of_note(service, principal, number.0, &view, note).await?;
-            pushes.push(Push::of(names::own(&principal.user), true, message, ""));
-        }
+        let message = match &view.told {
+            Entry::Note(note) => of_note(service, principal, number.0, &view, note).await?,
+            Entry::Message(_) | Entry::Nothing => translate::placeholder(number.0, view.time),
+        };
+        pushes.push(Push::of(names::own(&principal.user), true, &message, ""));
     }
     Ok(pushes)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use waybill_core::id::ControlSeq;
 
 use super::frame::Request;
@@ -11,10 +12,10 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::openim::v3::names::{self, Name};
 use crate::openim::v3::proto::{
-    GetHasReadAndMaxSeqReq, GetHasReadAndMaxSeqResp, GetLastMessageReq, GetLastMessageResp,
-    GetMaxSeqReq, GetMaxSeqResp, GetSeqMessageReq, Message, MsgData, Packed, PullMessageBySeqsReq,
-    PullMessagesResp, PullMsgs, SeqRange, Seqs, SubUserOnlineStatus, UserOnlineStatus,
-    UserOnlineStatusResp,
+    EncodedLastMessages, EncodedMessagesResp, EncodedMsgs, GetHasReadAndMaxSeqReq,
+    GetHasReadAndMaxSeqResp, GetLastMessageReq, GetMaxSeqReq, GetMaxSeqResp, GetSeqMessageReq,
+    Message, MsgData, Packed, PullMessageBySeqsReq, SeqRange, Seqs, SubUserOnlineStatus,
+    UserOnlineStatus, UserOnlineStatusResp,
 };
 use crate::openim::v3::{platform, translate};
 use crate::service::{Named, Outline, Place, Service, Told};
@@ -124,7 +125,7 @@ impl Asker<'_> {
         let asked: PullMessageBySeqsReq = read(request)?;
         self.own(&asked.user_id)?;
         check_count(asked.seq_ranges.len())?;
-        let mut answer = PullMessagesResp::default();
+        let mut answer = EncodedMessagesResp::default();
         let mut room = Room::new();
         // What is no message is told once, so it comes first; messages come again through the history.
         for range in &asked.seq_ranges {
@@ -145,13 +146,13 @@ impl Asker<'_> {
                 Some(Name::Own) => continue,
                 Some(Name::Chat(named)) => self.range(named, range, &mut room).await?,
                 None if range.conversation_id.starts_with("n_") => {
-                    let none = PullMsgs::default();
+                    let none = EncodedMsgs::default();
                     answer
                         .notification_msgs
                         .insert(range.conversation_id.clone(), none);
                     continue;
                 }
-                None => PullMsgs::default(),
+                None => EncodedMsgs::default(),
             };
             answer.msgs.insert(range.conversation_id.clone(), found);
         }
@@ -164,37 +165,37 @@ impl Asker<'_> {
         named: Named<'_>,
         range: &SeqRange,
         room: &mut Room,
-    ) -> Result<PullMsgs, Error> {
+    ) -> Result<EncodedMsgs, Error> {
         if room.is_used_up() {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         }
         let Some(outline) = self.outline(named).await? else {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         };
         let end = unsigned(range.end).min(outline.head.0);
         let first = unsigned(range.begin).max(outline.cleared.0 + 1);
         let count = unsigned(range.num).clamp(1, room.messages);
         let first = first.max(end.saturating_sub(count - 1)).max(1);
         if first > end {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         }
         let seqs: Vec<u64> = (first..=end).collect();
         // The newest fit; the others come through the history.
         let messages = self.messages(&outline.place, &seqs, true, room).await?;
-        Ok(PullMsgs {
+        Ok(EncodedMsgs {
             msgs: messages,
-            ..PullMsgs::default()
+            ..EncodedMsgs::default()
         })
     }
 
     /// All of a range of the user's own notifications, or the last ones of a long one.
-    async fn notifications(&self, range: &SeqRange, room: &mut Room) -> Result<PullMsgs, Error> {
+    async fn notifications(&self, range: &SeqRange, room: &mut Room) -> Result<EncodedMsgs, Error> {
         let control = self.service.ends(self.principal, "")?.control.0;
         let end = unsigned(range.end).min(control);
         let begin = unsigned(range.begin).max(1);
         let first = begin.max(end.saturating_sub(NOTIFICATIONS - 1)).max(1);
         if first > end {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         }
         let count = usize::try_from(end - first + 1).unwrap_or(usize::MAX);
         let after = ControlSeq(first - 1);
@@ -204,15 +205,22 @@ impl Asker<'_> {
             .await?;
         let mut messages = Vec::with_capacity(found.len());
         for (number, view) in &found {
-            if let Told::Note(note) = &view.told {
-                let asker = self.principal;
-                let message = pushes::of_note(self.service, asker, number.0, view, note).await?;
-                messages.push(message);
+            let asker = self.principal;
+            match &view.told {
+                Told::Note(note) => {
+                    let note = pushes::of_note(self.service, asker, number.0, view, note);
+                    messages.push(note.await?);
+                }
+                // Of places that a restore left out, the last one shows how far the range goes.
+                Told::Nothing if number.0 == end => {
+                    messages.push(translate::placeholder(number.0, view.time));
+                }
+                Told::Message(_) | Told::Nothing => {}
             }
         }
-        Ok(PullMsgs {
+        Ok(EncodedMsgs {
             msgs: room.newest_of(messages),
-            ..PullMsgs::default()
+            ..EncodedMsgs::default()
         })
     }
 
@@ -231,28 +239,39 @@ impl Asker<'_> {
         seqs: &[u64],
         dense: bool,
         room: &mut Room,
-    ) -> Result<Vec<MsgData>, Error> {
+    ) -> Result<Vec<Bytes>, Error> {
         let service = self.service;
         let (found, from) = service
             .newest_at(self.principal, "", named(place), seqs.to_vec(), room.bytes)
             .await?;
         let own = &self.principal.user;
-        let message = |seq: &u64| {
+        let view = |seq: &u64| {
             let at = found.binary_search_by_key(seq, |view| view.conversation_seq.0);
-            match at.ok().and_then(|at| found.get(at)) {
-                Some(view) => Some(translate::message(own, place, view)),
-                None => dense.then(|| translate::placeholder(*seq)),
+            at.ok().and_then(|at| found.get(at))
+        };
+        let wanted = || seqs.iter().filter(|seq| **seq >= from);
+        let gone = wanted().filter(|seq| dense && view(seq).is_none());
+        let gone: Vec<u64> = gone.copied().collect();
+        let times = match gone.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let times = service.times_at(self.principal, "", named(place), gone);
+                times.await?
             }
         };
-        let read = seqs.iter().filter(|seq| **seq >= from);
-        Ok(room.newest_of(read.filter_map(message).collect()))
+        let message = |seq: &u64| match (view(seq), times.get(seq)) {
+            (Some(view), _) => Some(translate::message(own, place, view)),
+            (None, Some(time)) => Some(translate::placeholder(*seq, *time)),
+            (None, None) => None,
+        };
+        Ok(room.newest_of(wanted().filter_map(message).collect()))
     }
 
     async fn by_seq(&self, request: &Request) -> Result<Vec<u8>, Error> {
         let asked: GetSeqMessageReq = read(request)?;
         self.own(&asked.user_id)?;
         check_count(asked.conversations.len())?;
-        let mut answer = PullMessagesResp::default();
+        let mut answer = EncodedMessagesResp::default();
         let mut room = Room::new();
         for conversation in &asked.conversations {
             let id = &conversation.conversation_id;
@@ -273,7 +292,7 @@ impl Asker<'_> {
                 Some(Name::Chat(named)) => {
                     self.listed(named, &seqs, asked.order, &mut room).await?
                 }
-                _ => PullMsgs::default(),
+                _ => EncodedMsgs::default(),
             };
             if id.starts_with("n_") {
                 answer.notification_msgs.insert(id.clone(), found);
@@ -290,12 +309,12 @@ impl Asker<'_> {
         seqs: &[u64],
         order: i32,
         room: &mut Room,
-    ) -> Result<PullMsgs, Error> {
+    ) -> Result<EncodedMsgs, Error> {
         if room.is_used_up() {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         }
         let Some(outline) = self.outline(named).await? else {
-            return Ok(PullMsgs::default());
+            return Ok(EncodedMsgs::default());
         };
         let there: Vec<u64> = seqs
             .iter()
@@ -312,7 +331,7 @@ impl Asker<'_> {
             (_, true) => translate::number(outline.head.0),
             _ => 0,
         };
-        Ok(PullMsgs {
+        Ok(EncodedMsgs {
             msgs: messages,
             is_end: before || behind,
             end_seq,
@@ -353,7 +372,7 @@ impl Asker<'_> {
         let asked: GetLastMessageReq = read(request)?;
         self.own(&asked.user_id)?;
         let own = &self.principal.user;
-        let mut answer = GetLastMessageResp::default();
+        let mut answer = EncodedLastMessages::default();
         let mut room = Room::new();
         for outline in self.chosen(&asked.conversation_ids).await? {
             // It asks only where it has nothing better; what does not fit comes with the next message.
@@ -375,16 +394,10 @@ impl Asker<'_> {
         let asked: SubUserOnlineStatus = read(request)?;
         check_count(asked.subscribe.len())?;
         let status = |user: &String| {
-            let live = self.service.registry().of_user(user);
-            let mut platforms: Vec<i64> = live
-                .iter()
-                .map(|identity| i64::from(platform::shown(identity.platform)))
-                .collect();
-            platforms.sort_unstable();
-            platforms.dedup();
+            let platforms = platform::online(self.service.registry(), user);
             UserOnlineStatus {
                 user_id: user.clone(),
-                platforms: Packed(platforms),
+                platforms: Packed(platforms.into_iter().map(i64::from).collect()),
             }
         };
         let answer = UserOnlineStatusResp {
@@ -424,19 +437,21 @@ impl Room {
         self.bytes < LEAST_ROOM || self.messages == 0
     }
 
-    /// The last messages that fit, which then take their room.
-    fn newest_of(&mut self, mut messages: Vec<MsgData>) -> Vec<MsgData> {
-        let mut fitting = 0;
+    /// The last messages that fit, encoded, which then take their room.
+    fn newest_of(&mut self, messages: Vec<MsgData>) -> Vec<Bytes> {
+        let mut fitting = Vec::with_capacity(messages.len());
         for message in messages.iter().rev() {
-            match self.bytes.checked_sub(pushes::size(message)) {
+            let message = Bytes::from(message.to_vec());
+            match self.bytes.checked_sub(pushes::size(&message)) {
                 Some(left) if self.messages > 0 => {
                     self.bytes = left;
                     self.messages -= 1;
                 }
                 _ => break,
             }
-            fitting += 1;
+            fitting.push(message);
         }
-        messages.split_off(messages.len() - fitting)
+        fitting.reverse();
+        fitting
     }
 }

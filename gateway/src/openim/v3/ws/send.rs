@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use waybill_core::body::OfflinePush;
 use waybill_core::command::ConversationKind;
 use waybill_core::fact::Options;
 use waybill_core::id::Time;
@@ -73,13 +72,7 @@ impl Asker<'_> {
             sender_face_url: &asked.sender_face_url,
             sender_platform: asked.sender_platform_id,
             options_off: off(&asked.options).with(checked.off),
-            offline_push: push.map(|push| OfflinePush {
-                title: push.title.clone(),
-                desc: push.desc.clone(),
-                ex: push.ex.clone(),
-                ios_push_sound: push.ios_push_sound.clone(),
-                ios_badge_count: push.ios_badge_count,
-            }),
+            offline_push: push.map(translate::push_kept),
             created: u64::try_from(asked.create_time)
                 .ok()
                 .filter(|time| *time > 0)
