@@ -11,10 +11,11 @@ QUICK_TESTS := arrows bad_input client client_kill command_line shutdown snapsho
 # What `make fuzz` runs (all, when empty), and for how long each.
 TARGET ?=
 SECONDS ?= 60
-# How often `make endure` kills the server, a client, and cuts the power.
+# How often `make endure` kills the server, a client, and cuts the power, and how many sessions it holds over a stop and a kill.
 KILLS ?= 50
 CLIENT_KILLS ?= 200
 CUTS ?= 20
+SESSIONS ?= 1000
 
 # The Pythons that scripts/setup.sh makes for the tests.
 PYTHONS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waybill
@@ -28,7 +29,7 @@ help:
 	@echo "make run      install what the build needs, build, serve on $(DATA)"
 	@echo "make test     install what the tests need, run every check"
 	@echo "make check    the quick daily one: format, lints, tests that need no extra package"
-	@echo "make endure   kills of server and client, and power cuts, many in a row: KILLS=50 CLIENT_KILLS=200 CUTS=20"
+	@echo "make endure   kills of server and client, power cuts, many sessions: KILLS=50 CLIENT_KILLS=200 CUTS=20 SESSIONS=1000"
 	@echo "make openapi  the OpenAPI page against the running program; more of it: ARGS=\"--examples 500 --seed 2\""
 	@echo "make python-client  a client in Python, written from docs/protocol.md, against the program"
 	@echo "make openim-sdk  OpenIM's web SDK in a browser against the program"
@@ -118,9 +119,10 @@ test: setup-test
 
 endure: setup-test
 	@$(MAKE) --no-print-directory build-all
-	@$(STEP) "$(KILLS) kills, $(CLIENT_KILLS) of a client, $(CUTS) power cuts" env WAYBILL_KILLS=$(KILLS) \
-	    WAYBILL_CLIENT_KILLS=$(CLIENT_KILLS) WAYBILL_POWER_CUTS=$(CUTS) \
-	    $(CARGO) test --release --locked --workspace --test kill --test client_kill --test power --test client_power -- --nocapture
+	@$(STEP) "$(KILLS) kills, $(CLIENT_KILLS) of a client, $(CUTS) power cuts, $(SESSIONS) sessions" env WAYBILL_KILLS=$(KILLS) \
+	    WAYBILL_CLIENT_KILLS=$(CLIENT_KILLS) WAYBILL_POWER_CUTS=$(CUTS) WAYBILL_SESSIONS=$(SESSIONS) \
+	    $(CARGO) test --release --locked --workspace --test kill --test client_kill --test power --test client_power \
+	    --test sessions -- --nocapture
 
 # The decoders are compiled once more, to count what they run through; what they depend on, RocksDB too, is not.
 fuzz: setup

@@ -43,8 +43,18 @@ pub const PAGE_BYTES: usize = 512 * 1024;
 /// Most entries of a page.
 pub const PAGE_ENTRIES: usize = 1000;
 
-/// Entries fetched at a time: what is fetched and then does not fit the page stays small.
+/// Most entries fetched at a time.
 const FETCH_ENTRIES: usize = 64;
+
+/// What an entry is taken to have, in bytes, before any was fetched: few have more, and where all have less it costs one fetch.
+const GUESSED_BYTES: usize = 16 * 1024;
+
+/// How many entries to fetch next when `fetched` had `bytes` and the page has room for `room` more: what is fetched and then
+/// does not fit stays small, also where entries are long.
+fn fetch_entries(fetched: usize, bytes: usize, room: usize) -> usize {
+    let each = bytes.checked_div(fetched).unwrap_or(GUESSED_BYTES).max(1);
+    (room / each + 1).min(FETCH_ENTRIES)
+}
 
 /// Messages that a look-up by key gives at a time: one sender may use one key in very many conversations.
 pub const FOUND_BY_KEY: usize = 100;
@@ -372,9 +382,12 @@ impl Reader {
         most: usize,
     ) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::with_capacity(rows.len());
-        let mut bytes = 0;
+        let (mut bytes, mut rest) = (0, rows);
         let mut seqs = first.0..;
-        for slice in rows.chunks(FETCH_ENTRIES) {
+        while !rest.is_empty() {
+            let next = fetch_entries(entries.len(), bytes, most.saturating_sub(bytes));
+            let (slice, later) = rest.split_at(next.min(rest.len()));
+            rest = later;
             let positions: Vec<Position> = slice.iter().map(UserLogRow::message_position).collect();
             let stored = self.stored(&positions)?;
             for ((row, stored), seq) in slice.iter().zip(stored).zip(&mut seqs) {

@@ -18,6 +18,10 @@ use crate::output::{DIRECTORY, Failure, Reader, STOPPED, USAGE, print, print_lin
 /// How long is waited, after the server has stopped, for threads that still end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
+/// Threads that read from disk. What waits for one is bounded by the connections; the allocator keeps some mebibytes for each thread,
+/// so the 512 that the runtime would take are too many.
+const READERS: usize = 16;
+
 pub fn run(args: Serve) -> Result<ExitCode, Failure> {
     if args.keys {
         for key in config::help() {
@@ -40,6 +44,7 @@ pub fn run(args: Serve) -> Result<ExitCode, Failure> {
     telemetry::start_logging(&config.log).map_err(Failure::with(USAGE))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(READERS)
         .build();
     let runtime = runtime.map_err(Failure::with(USAGE))?;
     let result = runtime.block_on(serve(config));

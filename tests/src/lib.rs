@@ -4,3 +4,4 @@
 pub mod dice;
 pub mod faultfs;
 pub mod harness;
+pub mod live;

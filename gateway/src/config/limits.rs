@@ -91,7 +91,7 @@ limits! {
     /// How long a send may wait before the writer takes it; after that it is refused, never done later.
     send_wait_seconds: 10, 1 => 60;
     /// Time for requests in progress when the server stops.
-    drain_seconds: 20, 0 => 300;
+    drain_seconds: 15, 0 => 300;
     /// Messages that one ordinary user may send a second, on average; 0: no bound.
     sends_per_second: 20, 0 => 100_000;
     /// Messages that one ordinary user may send at once after a pause.

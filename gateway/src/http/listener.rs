@@ -38,6 +38,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the loop rests when the system has no more file descriptors.
 const REST: Duration = Duration::from_millis(50);
 
+/// How long a peer may take nothing of its answer once the server stops.
+const STUCK: Duration = Duration::from_secs(3);
+
 /// What a connection over the bound is told.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
@@ -265,6 +268,7 @@ impl<H: Handler> Listeners<H> {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection.as_mut() => ended,
+                    () = requests.stuck(STUCK) => Ok(()),
                     () = stopping.ending() => Ok(()),
                 }
             }

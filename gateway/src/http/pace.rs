@@ -11,13 +11,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// The requests of one connection, as its stream must know of them.
 #[derive(Default)]
 pub struct Requests {
     started: AtomicU64,
     running: AtomicUsize,
+    /// Odd while the peer takes nothing of what is written, and another number each time.
+    blocks: AtomicU64,
 }
 
 /// A request in progress.
@@ -29,6 +31,17 @@ impl Requests {
         self.started.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(self))
+    }
+
+    /// Returns when the peer has taken nothing for `patience` of what is written for it.
+    pub async fn stuck(&self, patience: Duration) {
+        loop {
+            let before = self.blocks.load(Ordering::Relaxed);
+            sleep(patience).await;
+            if before % 2 == 1 && before == self.blocks.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
@@ -138,10 +151,15 @@ impl<S> Paced<S> {
         result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.blocked_since = None;
+            if self.blocked_since.take().is_some() {
+                self.requests.blocks.fetch_add(1, Ordering::Relaxed);
+            }
             return result;
         }
-        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        let since = *self.blocked_since.get_or_insert_with(|| {
+            self.requests.blocks.fetch_add(1, Ordering::Relaxed);
+            Instant::now()
+        });
         let error = ready!(self.poll_deadline(cx, since + self.patience.idle));
         Poll::Ready(Err(error))
     }
@@ -244,6 +262,21 @@ mod tests {
         near.write_all(b"GET").await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 3);
         times_out(&mut stream).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_told_from_one_that_is_slow() {
+        let (mut near, mut stream, requests) = paced(LONG, LONG);
+        stream.write_all(&[0; 64]).await.unwrap();
+        // Nothing more fits. Each time that something is taken, the time begins anew.
+        let write = tokio::time::timeout(SHORT, stream.write_all(b"more"));
+        assert!(write.await.is_err());
+        let stuck = requests.stuck(SHORT);
+        tokio::time::timeout(LONG, stuck).await.unwrap();
+        assert_eq!(near.read(&mut [0; 64]).await.unwrap(), 64);
+        stream.write_all(b"more").await.unwrap();
+        let stuck = tokio::time::timeout(3 * SHORT, requests.stuck(SHORT));
+        assert!(stuck.await.is_err(), "it takes what there is");
     }
 
     #[tokio::test]

@@ -25,8 +25,7 @@ use super::outbox::{Answer, Outbox};
 use super::pulls::{self, Pulls};
 use super::requests;
 use super::service::{Opened, Service};
-use crate::live::farewell;
-use crate::random;
+use crate::{live, random};
 
 /// Time for a peer to take the last words before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -112,12 +111,13 @@ async fn stay<S: Service>(met: Box<Met<S>>, context: Arc<Context<S>>) {
     } = *met;
     let mut stopping = context.stopping.clone();
     let end = tokio::select! {
+        // A session that has joined is ended by the service, which also counts it.
+        biased;
         end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
         // An error means that the listener is gone, which also stops.
         _ = stopping.wait_for(|stop| *stop) => {
-            // Each is told another time to come again. Without randomness all come at once, which is better than not being told.
-            let random = random::bytes().map_or(0, u32::from_le_bytes);
-            End::Broken(farewell::End::Stopping.bye(random))
+            // Without randomness all come at once, which is better than not being told.
+            End::Broken(live::End::Stopping.bye(random::bytes().map_or(0, u32::from_le_bytes)))
         }
         _ = &mut writer => {
             // Nobody takes the answers any more.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 use waybill_core::id::{Hash, Position};
 use waybill_log::{Log, Options as LogOptions};
@@ -225,19 +226,16 @@ impl Server {
         self.stop.enter(Phase::Draining);
         // After a failure everybody gets an answer at once, and nothing is worth waiting for.
         let drain = if failed { LAST_STEPS } else { self.drain };
-        if tokio::time::timeout(drain, self.drained.wait())
-            .await
-            .is_err()
-        {
+        // One time for all: they drain side by side.
+        let until = Instant::now() + drain;
+        if timeout_at(until, self.drained.wait()).await.is_err() {
             warn!("some requests did not end in time");
         }
-        if tokio::time::timeout(drain, self.ws_drained.wait())
-            .await
-            .is_err()
-        {
+        if timeout_at(until, self.ws_drained.wait()).await.is_err() {
             warn!("some clients did not leave in time");
         }
-        finish("quic", self.quic, drain + LAST_STEPS).await;
+        let left = until.saturating_duration_since(Instant::now());
+        finish("quic", self.quic, left + LAST_STEPS).await;
         self.stop.enter(Phase::Ending);
         finish("fan-out", self.fanout, LAST_STEPS).await;
         finish("cursors", self.cursors, LAST_STEPS).await;

@@ -16,7 +16,7 @@ impl Service {
     /// connection.
     ///
     /// # Errors
-    /// When the caller has too many connections, the token was revoked meanwhile, or the log cannot be read.
+    /// When the caller has too many connections, the token was revoked or ran out meanwhile, or the log cannot be read.
     pub(super) async fn wait_for(
         &self,
         principal: &Principal,
@@ -26,6 +26,7 @@ impl Service {
     ) -> Result<(), Error> {
         let until = Instant::now() + wait;
         let live = self.go_live(principal, "", Transport::LongPoll)?;
+        let expires = Instant::now() + self.left(principal);
         loop {
             tokio::select! {
                 () = watch.grown() => {
@@ -34,7 +35,13 @@ impl Service {
                         return Ok(());
                     }
                 }
-                () = sleep_until(until) => return Ok(()),
+                () = sleep_until(until.min(expires)) => {
+                    return if expires <= until {
+                        Err(Error::of(Kind::TokenExpired))
+                    } else {
+                        Ok(())
+                    };
+                }
                 reason = live.closed() => return match reason {
                     CloseReason::Revoked | CloseReason::Replaced => Err(Error::of(Kind::TokenRevoked)),
                     CloseReason::Superseded | CloseReason::Stopping => Ok(()),

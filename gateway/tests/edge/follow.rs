@@ -88,7 +88,11 @@ impl Follower {
     }
 
     pub async fn next(&mut self) -> Got {
-        let got = tokio::time::timeout(PATIENCE, self.got.recv()).await;
+        self.next_within(PATIENCE).await
+    }
+
+    pub async fn next_within(&mut self, patience: Duration) -> Got {
+        let got = tokio::time::timeout(patience, self.got.recv()).await;
         got.expect("something in time").unwrap_or(Got::Gone)
     }
 
@@ -422,7 +426,12 @@ pub async fn dial(address: std::net::SocketAddr) -> (quinn::Endpoint, quinn::Con
     tls.alpn_protocols = vec![wire::ALPN.to_vec()];
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    let mut transport = quinn::TransportConfig::default();
+    // The server gives up who says nothing for 30 s.
+    transport.keep_alive_interval(Some(Duration::from_secs(10)));
+    config.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(config);
     let connection = endpoint.connect(address, "localhost").unwrap();
     let connection = connection.await.unwrap();
     (endpoint, connection)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::follow::{Asked, Follower, Got, Way};
-use crate::support::{Running, start};
+use crate::follow::{Asked, Follower, Got, PATIENCE, Way};
+use crate::support::{Running, config, start, start_with};
 
 async fn asked(server: &Running, user: &str, device: &str, after: u64) -> Asked {
     Asked {
@@ -147,6 +147,45 @@ async fn a_revoked_token_ends_its_connections() {
         let answer = server.v1("DELETE", "/v1/tokens", &token, "").await;
         assert_eq!(answer.status, 204);
         ends(way, "TOKEN_REVOKED", &follower.next().await);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_runs_out_ends_its_connections() {
+    // No token has less, in seconds. The waiting is done for all ways at once.
+    const SHORTEST: u64 = 60;
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(data.path());
+    config.limits.clock_skew_seconds = 0;
+    let server = start_with(config).await;
+    let mut followers = Vec::new();
+    for way in Way::ALL {
+        let user = user(way);
+        let lasting = asked(&server, &user, "d", 0).await;
+        let body = serde_json::json!({ "user": user, "expiresIn": SHORTEST }).to_string();
+        let mortal = server.v1("POST", "/v1/tokens", &server.admin, body).await;
+        let token = mortal.json()["token"].as_str().unwrap().to_owned();
+        let asked = Asked {
+            token,
+            ..lasting.clone()
+        };
+        // Another device of the user, whose token lasts.
+        let other = Asked {
+            device: "other".to_owned(),
+            ..lasting
+        };
+        let mortal = following(&server, way, asked).await;
+        let lasting = following(&server, way, other).await;
+        followers.push((way, user, mortal, lasting));
+    }
+    for (way, _, mortal, _) in &mut followers {
+        let got = mortal.next_within(Duration::from_secs(SHORTEST) + PATIENCE);
+        ends(*way, "TOKEN_EXPIRED", &got.await);
+    }
+    for (way, user, _, lasting) in &mut followers {
+        text(&server, user, 1).await;
+        gets(lasting, 1..=1, *way).await;
     }
     server.stop().await;
 }

@@ -5,6 +5,7 @@
 mod contents;
 mod conversations;
 mod events;
+mod floods;
 mod follow;
 mod lists;
 mod live;

@@ -16,7 +16,7 @@ use waybill_core::state::{
     StateExt, UserConversationRow,
 };
 
-use super::{Changed, FETCH_ENTRIES, PAGE_BYTES, Reader, decode_body, decode_record, last_number};
+use super::{Changed, PAGE_BYTES, Reader, decode_body, decode_record, fetch_entries, last_number};
 use crate::store::Stored;
 
 /// Most conversations of a page of the list.
@@ -322,7 +322,12 @@ impl Reader {
                 Direction::After(_) => found,
                 Direction::Before(_) => found.into_iter().rev().collect(),
             };
-            for fetched in found.chunks(FETCH_ENTRIES) {
+            let mut rest = found.as_slice();
+            while !rest.is_empty() {
+                let room = PAGE_BYTES.saturating_sub(bytes);
+                let next = fetch_entries(history.messages.len(), bytes, room);
+                let (fetched, later) = rest.split_at(next.min(rest.len()));
+                rest = later;
                 let positions = fetched.iter().map(|(_, row)| row.message_position());
                 let stored = self.stored(&positions.collect::<Vec<_>>())?;
                 for ((seq, row), stored) in fetched.iter().zip(stored) {

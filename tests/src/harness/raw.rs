@@ -122,6 +122,14 @@ impl RawQuic {
         self.say(&bytes);
     }
 
+    /// Sends a datagram, once the handshake is complete.
+    ///
+    /// # Errors
+    /// When the server takes none, or it does not fit the path.
+    pub fn datagram(&self, bytes: Vec<u8>) -> Result<(), quinn::SendDatagramError> {
+        self.connection.send_datagram(bytes.into())
+    }
+
     /// Ends the control stream.
     pub fn finish(&mut self) {
         // It may have been closed by the server.

@@ -1,7 +1,7 @@
 //! A running server: started on a data directory with free ports, waited for until it is ready, stopped or killed.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -22,9 +22,6 @@ const CONFIG: &str = "memory_mib = 192\n";
 
 /// How often a server that listens is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
-
-/// Any free port.
-const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A server that was started and may not be ready.
 pub struct Starting {
@@ -49,6 +46,7 @@ pub struct Server {
     starting: Starting,
     http: SocketAddr,
     quic: SocketAddr,
+    ws: SocketAddr,
     ops: SocketAddr,
 }
 
@@ -68,16 +66,15 @@ impl Starting {
     /// When the program cannot be started.
     #[must_use]
     pub fn spawn_as(command: Command, data: &Path, config: &str) -> Starting {
-        Starting::spawn_at(command, data, config, [ANY; 2])
+        Starting::spawn_on(command, data, config, [0; 4])
     }
 
-    /// The same, on these addresses for HTTP and QUIC.
-    fn spawn_at(
-        mut command: Command,
-        data: &Path,
-        config: &str,
-        [http, quic]: [SocketAddr; 2],
-    ) -> Starting {
+    /// The same on ports of the caller's, for HTTP, QUIC, clients of OpenIM v3 and operators; 0 is any free one.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn spawn_on(mut command: Command, data: &Path, config: &str, ports: [u16; 4]) -> Starting {
         let mut file = NamedTempFile::new().expect("a temporary file");
         write!(file, "{CONFIG}{config}").expect("a temporary file can be written");
         command
@@ -86,14 +83,8 @@ impl Starting {
             .arg(file.path())
             .arg("--data")
             .arg(data);
-        let listeners = [
-            ("--http", http),
-            ("--quic", quic),
-            ("--ws", ANY),
-            ("--ops", ANY),
-        ];
-        for (listener, address) in listeners {
-            command.arg(listener).arg(address.to_string());
+        for (listener, port) in ["--http", "--quic", "--ws", "--ops"].iter().zip(ports) {
+            command.args([*listener, &format!("127.0.0.1:{port}")]);
         }
         let child = command.spawn().expect("the program can be started");
         let mut process = Process::of(child);
@@ -119,10 +110,11 @@ impl Starting {
             Some((
                 http,
                 address(lines, "quic  ")?,
+                address(lines, "ws    ws://")?,
                 address(lines, "ops   http://")?,
             ))
         });
-        let Some((http, quic, ops)) = listening else {
+        let Some((http, quic, ws, ops)) = listening else {
             let status = self.process.wait(PATIENCE);
             let status = status.unwrap_or_else(|| {
                 panic!(
@@ -140,6 +132,7 @@ impl Starting {
                         starting: self,
                         http,
                         quic,
+                        ws,
                         ops,
                     });
                 }
@@ -194,7 +187,16 @@ impl Server {
     /// When it does not become ready.
     #[must_use]
     pub fn start_with(data: &Path, config: &str) -> Server {
-        let ready = Starting::spawn(data, config).ready();
+        Server::start_on(data, config, [0; 4])
+    }
+
+    /// The same on ports of the caller's ([`Starting::spawn_on`]), so that a restarted server is found where it was.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_on(data: &Path, config: &str, ports: [u16; 4]) -> Server {
+        let ready = Starting::spawn_on(waybill(), data, config, ports).ready();
         ready.unwrap_or_else(|exited| {
             panic!(
                 "the server ended with {:?} instead of serving:\n{}",
@@ -209,13 +211,14 @@ impl Server {
     /// When it does not stop, or another one does not become ready.
     #[must_use]
     pub fn again(self, gently: bool) -> Server {
-        let (data, addresses) = (self.data().to_owned(), [self.http, self.quic]);
+        let data = self.data().to_owned();
+        let ports = [self.http.port(), self.quic.port(), 0, 0];
         if gently {
             self.stop();
         } else {
             self.kill();
         }
-        let starting = Starting::spawn_at(waybill(), &data, "", addresses);
+        let starting = Starting::spawn_on(waybill(), &data, "", ports);
         starting
             .ready()
             .unwrap_or_else(|exited| panic!("{exited:#?}"))
@@ -241,6 +244,25 @@ impl Server {
     #[must_use]
     pub fn quic(&self) -> SocketAddr {
         self.quic
+    }
+
+    /// Where it takes clients of OpenIM v3.
+    #[must_use]
+    pub fn ws(&self) -> SocketAddr {
+        self.ws
+    }
+
+    /// How much of it is in memory, in KiB.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.starting.process.id());
+        let status = std::fs::read_to_string(status).expect("the state of a child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("the size of a child")
     }
 
     /// Where it answers operators.

@@ -5,6 +5,7 @@ mod access;
 mod bodies;
 mod fields;
 mod frames;
+mod live;
 mod openim;
 mod pulls;
 mod slow;

@@ -1,6 +1,7 @@
 //! Peers that are slow on purpose: with a head, a body, a hello, or with anything at all. Each is given up after its time,
 //! while everybody else is served.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use waybill_core::wire::Code;
@@ -23,22 +24,36 @@ fn assert_given_up(what: &str, raw: Raw) {
     );
 }
 
-#[test]
-fn slow_heads_and_silence_are_given_up() {
-    let mut target = Target::with(IMPATIENT);
-    let address = target.server.http();
-    assert_given_up("silence", Raw::connect(address));
+/// Whoever connects to a listener and does not say a whole head soon.
+fn slow_heads_are_given_up(listener: &str, address: SocketAddr) {
     let mut half = Raw::connect(address);
-    half.say(b"POST /v1/messages HTTP/1.1\r\nHost: way")
-        .unwrap();
-    assert_given_up("half a head", half);
+    half.say(b"GET /v1/me HTTP/1.1\r\nHost: way").unwrap();
+    let silent = Raw::connect(address);
     // Every byte is a sign of life, and still it takes too long.
     let mut dripping = Raw::connect(address);
     dripping.say(b"GET /v1/me HTTP/1.1\r\nx: ").unwrap();
     while dripping.say(b"y").is_ok() {
         std::thread::sleep(DRIP);
     }
-    assert_given_up("a dripping head", dripping);
+    assert_given_up(&format!("{listener}: a dripping head"), dripping);
+    assert_given_up(&format!("{listener}: silence"), silent);
+    assert_given_up(&format!("{listener}: half a head"), half);
+}
+
+#[test]
+fn slow_heads_and_silence_are_given_up_on_every_listener() {
+    let mut target = Target::with(IMPATIENT);
+    let address = target.server.http();
+    std::thread::scope(|scope| {
+        for (listener, address) in [
+            ("http", address),
+            ("ws", target.server.ws()),
+            // Its patience is not configured: 10 s.
+            ("ops", target.server.ops()),
+        ] {
+            scope.spawn(move || slow_heads_are_given_up(listener, address));
+        }
+    });
     let mut idle = Raw::connect(address);
     idle.say(head("GET", "/v1/me", &[], 0).as_bytes()).unwrap();
     assert_eq!(idle.answer().unwrap().status, 401);
