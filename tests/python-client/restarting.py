@@ -48,6 +48,8 @@ async def killed(world):
         logs = (quic_log, websocket_log, sse_log)
         for number in range(10):
             await server.notice(user, f"before {number}")
+        for way, log in zip(WAYS, logs):
+            await until(lambda log=log: log.cursor == 10, f"the first entries over {way}")
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         # A QUIC connection learns of it with its next packet, by a stateless reset.
@@ -57,6 +59,6 @@ async def killed(world):
             expect(not (await ends(connection, None)).said_bye, "a bye")
         for number in range(10):
             await server.notice(user, f"after {number}")
-        for log in logs:
-            await until(lambda log=log: log.cursor == 20, "all entries")
+        for way, log in zip(WAYS, logs):
+            await until(lambda log=log: log.cursor == 20, f"all entries over {way}")
         same([len(await world.whole_log(user))] + [len(log.entries) for log in logs], [20] * 4, "entries")

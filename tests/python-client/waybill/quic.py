@@ -20,6 +20,8 @@ CONTROL = 0
 EARLY_PULL, ONLINE = 1, 2
 # A client behind an address translator is heard at least every 20 seconds or so.
 PING_SECONDS = 15
+# Time until a welcome, as long as a server gives a client for its hello.
+WELCOME_SECONDS = 5
 
 
 class Connection(Session, QuicConnectionProtocol):
@@ -273,7 +275,11 @@ async def connect(
         connection.connect(address, transmit=session is None)
         if session:
             connection.start_early()
-        await (asyncio.shield(connection.welcome) if hello else connection.wait_connected())
+        async with asyncio.timeout(WELCOME_SECONDS):
+            await (asyncio.shield(connection.welcome) if hello else connection.wait_connected())
+    except TimeoutError:
+        await connection.close()
+        raise Ended(None, "no welcome in time") from None
     except BaseException:
         await connection.close()
         raise
