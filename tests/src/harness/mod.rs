@@ -28,7 +28,7 @@ pub use jwt::{Claims, token};
 pub use load::{Load, Mix};
 pub use message::{Message, Way};
 pub use program::{Ran, clean, path, report, run, verify, verify_after_cut, waybill};
-pub use quic::{Quic, pin};
+pub use quic::Quic;
 pub use raw::{Raw, RawQuic};
 pub use server::{Exited, Server, Starting};
 pub use settle::{lost, settle};

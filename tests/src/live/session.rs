@@ -13,7 +13,7 @@ use super::http::{self, Http};
 use super::poll::Poll;
 use super::socket::Socket;
 use super::tail::Follow;
-use crate::harness::{Message, Server, pin};
+use crate::harness::{Message, Server};
 
 /// How long a connection may take to be opened, and an answer to come, before a device gives it up and tries again.
 pub(super) const SOON: Duration = Duration::from_secs(15);
