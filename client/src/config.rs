@@ -143,8 +143,8 @@ impl Config {
         self
     }
 
-    /// Messages that may be sent without having been answered. With 1 their order is certain; with more it is kept unless the
-    /// server is so busy that it refuses one for the moment. By default 32.
+    /// Messages that may be sent without having been answered: one to each receiver, so that those keep their order, and so many
+    /// in all. By default 32.
     #[must_use]
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.pace.sends = messages.max(1);

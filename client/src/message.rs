@@ -1,5 +1,7 @@
 //! A message to be sent, and what the server made of it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -144,6 +146,13 @@ impl Sent {
                 .map(Seq),
         })
     }
+}
+
+/// Messages with the same number keep their order: those from one sender to one receiver.
+pub(crate) fn lane(message: &Outgoing) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&message.sender, &message.receiver).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A message as the body of `POST /v1/messages`.

@@ -21,6 +21,9 @@ const QUICK: u64 = 20;
 /// Longest life of a device before it is killed, in milliseconds.
 const LONGEST_MS: u64 = 300;
 
+/// Rates that are reached now and then, so that messages are put off.
+const CONFIG: &str = "[limits]\nsends_per_second = 200\nreceives_per_second = 200\n";
+
 const USER: &str = "ann";
 const PEER: &str = "bob";
 
@@ -117,7 +120,7 @@ fn killed_at_random_a_device_has_every_message_once_and_sends_every_message_once
     let data = directory.path().join("data");
     let store = directory.path().join("ann.sqlite");
     let rounds = rounds("WAYBILL_CLIENT_KILLS", QUICK);
-    let mut server = Server::start(&data);
+    let mut server = Server::start_with(&data, CONFIG);
     let token = Api::admin(&server).token_of(USER);
     let sender = Sender::start(&server);
     // The last one that is certainly in the outbox, and those of which nobody can know.
@@ -132,7 +135,7 @@ fn killed_at_random_a_device_has_every_message_once_and_sends_every_message_once
         // Not for synchronisation: the moment of the kill is what is random.
         thread::sleep(Duration::from_micros(dice.up_to(LONGEST_MS * 1_000)));
         if round == rounds / 3 || round == 2 * rounds / 3 {
-            server = server.again(round == rounds / 3);
+            server = server.again(round == rounds / 3, CONFIG);
             thread::sleep(Duration::from_micros(dice.up_to(LONGEST_MS * 1_000)));
         }
         child.kill().unwrap();

@@ -7,6 +7,7 @@ use waybill_core::wire::Outgoing;
 
 use super::error::StoreError;
 use super::{Store, signed};
+use crate::message::lane;
 
 /// Most messages that wait, or were refused and not discarded.
 pub const OUTBOX_MESSAGES: u32 = 10_000;
@@ -62,16 +63,26 @@ impl Store {
         })
     }
 
-    /// The numbers of the messages that are still to be sent, ascending.
+    /// The messages that are still to be sent, by their numbers, ascending, and the lane of each: those of one lane keep their
+    /// order.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn to_send(&self) -> Result<Vec<u64>, StoreError> {
+    pub fn to_send(&self) -> Result<Vec<(u64, u64)>, StoreError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT id FROM outbox WHERE refusal IS NULL ORDER BY id")?;
-        let rows = statement.query_map([], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            .prepare_cached("SELECT id, message FROM outbox WHERE refusal IS NULL ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            Ok((
+                row.get::<_, i64>(0)?.cast_unsigned(),
+                row.get::<_, Vec<u8>>(1)?,
+            ))
+        })?;
+        rows.map(|row| {
+            let (id, bytes) = row?;
+            Ok((id, lane(&decoded(&bytes)?)))
+        })
+        .collect()
     }
 
     /// A message that is still to be sent.
@@ -84,11 +95,7 @@ impl Store {
             .prepare_cached("SELECT message FROM outbox WHERE id = ?1 AND refusal IS NULL")?
             .query_row([signed(id)?], |row| row.get(0))
             .optional()?;
-        bytes
-            .map(|bytes| {
-                codec::decode(&bytes).map_err(|error| StoreError::Value(error.to_string()))
-            })
-            .transpose()
+        bytes.map(|bytes| decoded(&bytes)).transpose()
     }
 
     /// A message was sent: it leaves the outbox.
@@ -142,12 +149,14 @@ impl Store {
 fn waiting(row: &Row<'_>) -> rusqlite::Result<Result<Waiting, StoreError>> {
     let bytes: Vec<u8> = row.get(2)?;
     let (key, made, refusal) = (row.get(0)?, row.get::<_, i64>(1)?, row.get(3)?);
-    Ok(codec::decode(&bytes)
-        .map(|message| Waiting {
-            key,
-            made: made.cast_unsigned(),
-            message,
-            refusal,
-        })
-        .map_err(|error| StoreError::Value(error.to_string())))
+    Ok(decoded(&bytes).map(|message| Waiting {
+        key,
+        made: made.cast_unsigned(),
+        message,
+        refusal,
+    }))
+}
+
+fn decoded(bytes: &[u8]) -> Result<Outgoing, StoreError> {
+    codec::decode(bytes).map_err(|error| StoreError::Value(error.to_string()))
 }

@@ -70,7 +70,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine for a store that stands at a position, with messages that wait to be sent. `ways` counts the transports, the
+    /// A machine for a store that stands at a position, with messages that wait to be sent, and their
+    /// lanes. `ways` counts the transports, the
     /// best one first; `preferred` is the one that worked last.
     pub(crate) fn new(
         pace: Pace,
@@ -78,7 +79,7 @@ impl Machine {
         preferred: usize,
         has_device: bool,
         position: Position,
-        outbox: Vec<u64>,
+        outbox: Vec<(u64, u64)>,
         seed: u64,
     ) -> Self {
         Self {
@@ -122,7 +123,7 @@ impl Machine {
             }
             Event::Batch(link, batch) => self.batch(link, batch),
             Event::Stored(position) => self.stored(position),
-            Event::Queued(id) => self.outgoing.add(id),
+            Event::Queued(id, lane) => self.outgoing.add(id, lane),
             Event::Answered(link, id, error) => self.answered(link, id, error),
             Event::Acknowledged(link, seq, error) => self.acknowledged(link, seq, error),
             Event::Forgotten(until) => self.position.forgotten = until,

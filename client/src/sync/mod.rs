@@ -85,6 +85,9 @@ pub enum End {
     /// The same device has connected from elsewhere: two programs use one device id.
     #[error("the same device has connected from elsewhere")]
     Superseded,
+    /// The user has logged in on another device, and the server takes one only. The token is revoked.
+    #[error("the user has logged in elsewhere")]
+    LoggedInElsewhere,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
@@ -101,6 +104,7 @@ impl End {
             | Code::TOKEN_UNKNOWN
             | Code::TOKEN_REVOKED => Some(Self::Token(error.clone())),
             Code::FORBIDDEN => Some(Self::Forbidden(error.clone())),
+            Code::LOGGED_IN_ELSEWHERE => Some(Self::LoggedInElsewhere),
             Code::SUPERSEDED => Some(Self::Superseded),
             _ => None,
         }

@@ -19,7 +19,7 @@ use super::{Batch, End, Pace};
 use crate::error::Error;
 use crate::event::{Event, SendError};
 use crate::link::{Link, Opened, Snapshots, Transport, Way};
-use crate::message::Sent;
+use crate::message::{Sent, lane};
 use crate::store::thread::Keeper;
 use crate::store::{Position, Snapshot, StoreError};
 
@@ -79,7 +79,7 @@ pub(super) enum Done {
     Connected(LinkId, Result<Opened, Error>),
     Happened(Happened),
     Answered(LinkId, u64, Result<Option<Sent>, Error>),
-    Queued(u64, Queued),
+    Queued(u64, u64, Queued),
     /// Either it was sent, or the message with this key will not be.
     Settled(u64, Result<Sent, (String, Error)>),
     Skipped(Snapshot, Position),
@@ -408,7 +408,7 @@ impl Runner {
                             Queued { queued, sent: None }
                         }
                     };
-                    Some(Done::Queued(id, waiting))
+                    Some(Done::Queued(id, lane(&message), waiting))
                 });
             }
             Some(Command::Forget(until, forgotten)) => {
@@ -458,14 +458,14 @@ impl Runner {
             Done::Answered(link, id, Err(error)) => {
                 self.handle(Happened::Answered(link, id, Some(error)));
             }
-            Done::Queued(id, Queued { queued, sent }) => {
+            Done::Queued(id, lane, Queued { queued, sent }) => {
                 self.entering -= 1;
                 let _ = queued.send(Ok(()));
                 if id > 0 {
                     if let Some(waiter) = sent {
                         self.waiters.entry(id).or_default().push(waiter);
                     }
-                    self.handle(Happened::Queued(id));
+                    self.handle(Happened::Queued(id, lane));
                 }
             }
             Done::Settled(id, answer) => self.settled(id, answer),

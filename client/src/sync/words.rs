@@ -33,8 +33,8 @@ pub(crate) enum Event {
     Batch(LinkId, Batch),
     /// The store has done what was wished and stands there now.
     Stored(Position),
-    /// A message was put into the outbox.
-    Queued(u64),
+    /// A message was put into the outbox: its number, and its lane.
+    Queued(u64, u64),
     /// The server has answered a send: `None` when it was done, or is no longer to be done.
     Answered(LinkId, u64, Option<Error>),
     /// The server has answered an acknowledgement.

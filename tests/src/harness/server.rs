@@ -205,12 +205,12 @@ impl Server {
         })
     }
 
-    /// Starts a server on the same directory and addresses, after this one has been killed, or has stopped when `gently`.
+    /// Starts a server on the same directory and addresses, after this one has been killed, or has stopped when `gently`; with more lines of TOML in its configuration.
     ///
     /// # Panics
     /// When it does not stop, or another one does not become ready.
     #[must_use]
-    pub fn again(self, gently: bool) -> Server {
+    pub fn again(self, gently: bool, config: &str) -> Server {
         let data = self.data().to_owned();
         let ports = [self.http.port(), self.quic.port(), 0, 0];
         if gently {
@@ -218,7 +218,7 @@ impl Server {
         } else {
             self.kill();
         }
-        let starting = Starting::spawn_on(waybill(), &data, "", ports);
+        let starting = Starting::spawn_on(waybill(), &data, config, ports);
         starting
             .ready()
             .unwrap_or_else(|exited| panic!("{exited:#?}"))

@@ -208,7 +208,7 @@ fn a_closing_client_acknowledges_and_waits_for_answers_but_not_for_ever() {
     let mut machine = machine(1, 0);
     let (link, _) = connects(&after(&mut machine, 0, Event::Tick));
     after(&mut machine, 1, Event::Connected(link, reached()));
-    let wishes = after(&mut machine, 2, Event::Queued(4));
+    let wishes = after(&mut machine, 2, Event::Queued(4, 1));
     assert_eq!(wishes, [Wish::Send { link, id: 4 }]);
     let position = Position {
         epoch: Some(EPOCH),
@@ -218,7 +218,7 @@ fn a_closing_client_acknowledges_and_waits_for_answers_but_not_for_ever() {
     after(&mut machine, 3, Event::Stored(position));
     let wishes = after(&mut machine, 4, Event::Close);
     assert_eq!(wishes, [Wish::Acknowledge { link, seq: Seq(3) }]);
-    let queued = after(&mut machine, 5, Event::Queued(5));
+    let queued = after(&mut machine, 5, Event::Queued(5, 2));
     assert!(queued.is_empty(), "nothing new is begun: {queued:?}");
     after(&mut machine, 6, Event::Acknowledged(link, Seq(3), None));
     assert!(machine.wake().is_some_and(|at| at > 6));
@@ -228,7 +228,7 @@ fn a_closing_client_acknowledges_and_waits_for_answers_but_not_for_ever() {
     let mut silent = self::machine(1, 0);
     let (link, _) = connects(&after(&mut silent, 0, Event::Tick));
     after(&mut silent, 1, Event::Connected(link, reached()));
-    after(&mut silent, 2, Event::Queued(4));
+    after(&mut silent, 2, Event::Queued(4, 1));
     after(&mut silent, 3, Event::Close);
     let at = silent.wake().unwrap();
     assert!(after(&mut silent, at, Event::Tick).contains(&Wish::End(End::Closed)));

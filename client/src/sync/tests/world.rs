@@ -8,7 +8,7 @@ use waybill_core::wire::{Code, Failure};
 
 use crate::error::Error;
 use crate::log_entry::LogEntry;
-use crate::message::Message;
+use crate::message::{Message, lane};
 use crate::store::{READ_ENTRIES, Snapshot, Store};
 use crate::sync::machine::Machine;
 use crate::sync::words::{Event, LinkId, Reached, Wish};
@@ -236,7 +236,7 @@ impl World {
             2 => {
                 let message = self.to_enqueue.pop_front().unwrap().into_outgoing();
                 let id = self.store.enqueue(&message, 0).unwrap();
-                self.tell(Event::Queued(id));
+                self.tell(Event::Queued(id, lane(&message)));
             }
             _ => self.deliver(),
         }
@@ -445,6 +445,11 @@ impl World {
         }
         assert_eq!(there.next(), None, "{told}: more than the server has");
         assert!(self.store.outbox().unwrap().is_empty(), "{told}: {self:?}");
+        let mine = self.server.log.iter().filter(|id| id.starts_with("mine-"));
+        assert!(
+            self.resets > 0 || mine.is_sorted(),
+            "{told}: in their order: {self:?}"
+        );
         for number in 0..MESSAGES {
             let key = format!("mine-{number}");
             let times = self.server.log.iter().filter(|id| **id == key).count();
