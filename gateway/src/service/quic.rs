@@ -292,18 +292,14 @@ impl Watching {
             connections: self
                 .service
                 .registry()
-                .of_user(user)
+                .shown_of_user(user)
                 .iter()
-                .take(SHOWN_CONNECTIONS)
                 .map(connection)
                 .collect(),
         };
         users.map(user).collect()
     }
 }
-
-/// Most connections of one user that are shown: a business account may have any number.
-const SHOWN_CONNECTIONS: usize = 16;
 
 impl PresenceSource for Watching {
     fn all(&self) -> Vec<UserPresence> {
