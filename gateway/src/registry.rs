@@ -17,6 +17,9 @@ use crate::live::End;
 pub use hub::{Hub, Listener};
 pub use presence::{PresenceWatch, WATCHED_USERS, Watchers};
 
+/// Most connections of one user that are shown when somebody asks who is online.
+pub const SHOWN_CONNECTIONS: usize = 16;
+
 /// How many parts the table has, so that connections of different users rarely wait for each other.
 const SHARDS: usize = 32;
 
@@ -170,10 +173,11 @@ impl Registry {
     /// When a bound is reached or the server is stopping.
     pub fn open(&self, identity: Identity) -> Result<Registration, Full> {
         let inner = &self.0;
+        let mut shard = self.shard(&identity.user).lock();
+        // Looked at within the lock: whoever stops the server first says so, then goes through the shards.
         if *inner.stopping.borrow() {
             return Err(Full::Stopping);
         }
-        let mut shard = self.shard(&identity.user).lock();
         let entries = shard
             .get(identity.user.as_str())
             .map_or(&[][..], Vec::as_slice);
@@ -270,6 +274,15 @@ impl Registry {
     #[must_use]
     pub fn watchers(&self) -> &Watchers {
         &self.0.watchers
+    }
+
+    /// Some of the live connections of a user, for people to look at: a business account may have any number.
+    #[must_use]
+    pub fn shown_of_user(&self, user: &str) -> Vec<Arc<Identity>> {
+        let shard = self.shard(user).lock();
+        let entries = shard.get(user).map_or(&[][..], Vec::as_slice);
+        let shown = entries.iter().take(SHOWN_CONNECTIONS);
+        shown.map(|entry| Arc::clone(&entry.identity)).collect()
     }
 
     /// How many connections are open.

@@ -44,8 +44,9 @@ impl Store {
                 return Err(StoreError::KeyTaken(key.clone()));
             }
             // One that was refused is tried again.
-            self.connection
-                .execute("UPDATE outbox SET refusal = NULL WHERE id = ?1", [id])?;
+            self.durably(|connection| {
+                Ok(connection.execute("UPDATE outbox SET refusal = NULL WHERE id = ?1", [id])?)
+            })?;
             return Ok(id.cast_unsigned());
         }
         let count: u32 = self

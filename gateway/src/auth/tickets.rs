@@ -47,7 +47,12 @@ impl Tickets {
         let number: Number = random::bytes()?;
         let mut table = self.0.lock();
         table.forget(now);
-        if table.given.len() >= MAX_TICKETS {
+        if table.given.len() >= 2 * MAX_TICKETS {
+            // Those that were used, or had to make room, need no end any more.
+            let Table { given, good, .. } = &mut *table;
+            given.retain(|(_, number)| good.contains_key(number));
+        }
+        if table.good.len() >= MAX_TICKETS {
             let text = "too many tickets wait to be used: try again later";
             return Err(Error::new(Kind::Busy, text));
         }
@@ -135,6 +140,18 @@ mod tests {
         for none in ["", "00", "zz", &"0".repeat(31), &"0".repeat(32)] {
             assert!(tickets.redeem(none, now).is_err(), "{none}");
         }
+    }
+
+    #[test]
+    fn one_who_asks_without_end_takes_no_room_from_others() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        for _ in 0..3 * MAX_TICKETS {
+            tickets.give(&principal("greedy"), now).unwrap();
+        }
+        tickets.give(&principal("other"), now).unwrap();
+        let table = tickets.0.lock();
+        assert_eq!(table.good.len(), TICKETS_OF_USER + 1);
+        assert!(table.given.len() <= 2 * MAX_TICKETS);
     }
 
     #[test]

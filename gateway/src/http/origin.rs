@@ -93,7 +93,10 @@ fn is_loopback(origin: &str) -> bool {
         return false;
     };
     let host = match rest.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(host, _)| host),
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) if port.is_empty() || port.starts_with(':') => host,
+            _ => return false,
+        },
         None => rest.rsplit_once(':').map_or(rest, |(host, _)| host),
     };
     host == "localhost" || host.parse().is_ok_and(|host: IpAddr| host.is_loopback())
@@ -127,6 +130,7 @@ mod tests {
             "http://example.com",
             "http://127.0.0.1.example.com:80",
             "http://128.0.0.1",
+            "http://[::1]x",
             "file://",
             "localhost",
             "http://[::2]",

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use waybill_core::wire::{
-    self, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence,
+    self, Code, Failure, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence,
 };
 
 use super::connection::Live;
-use super::outbox::Answer;
+use super::outbox::{Answer, Outbox};
 use super::service::Service;
 
 /// Tells messages as they come, for as long as the connection lives. One that fits goes as a datagram, which may be lost; a longer one
@@ -43,10 +43,15 @@ pub(super) fn watch<S: Service>(live: &Arc<Live<S>>, asked: &WatchPresence) {
     let all = source.all();
     let goes_on = !asked.users.is_empty();
     let here = Arc::clone(live);
+    let debt = Debt {
+        outbox: Arc::clone(&live.outbox),
+        request,
+        is_paid: false,
+    };
     let task = tokio::spawn(async move {
         let follow = async {
             put(&here, presence(request, all)).await;
-            here.outbox.answered_elsewhere();
+            debt.pay();
             if !goes_on {
                 return;
             }
@@ -62,6 +67,30 @@ pub(super) fn watch<S: Service>(live: &Arc<Live<S>>, asked: &WatchPresence) {
     });
     if let Some(before) = live.presence.lock().replace(task.abort_handle()) {
         before.abort();
+    }
+}
+
+/// An answer that is owed. Should another watch take the place of this one before it was given, that is the answer.
+struct Debt {
+    outbox: Arc<Outbox>,
+    request: u64,
+    is_paid: bool,
+}
+
+impl Debt {
+    fn pay(mut self) {
+        self.is_paid = true;
+        self.outbox.answered_elsewhere();
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if !self.is_paid {
+            let text = "another watch has taken the place of this one";
+            self.outbox
+                .refuse(self.request, Failure::new(Code::STALE, text));
+        }
     }
 }
 

@@ -100,13 +100,13 @@ impl Service {
         self.0.reader.span(watch.user()).map_err(unreadable)
     }
 
-    /// The live connections of a user.
+    /// The live connections of a user, as many as are shown.
     ///
     /// # Errors
     /// When the principal may not act for that user, or there is none.
     pub fn presence(&self, principal: &Principal, user: &str) -> Result<Vec<Arc<Identity>>, Error> {
         self.acting_for(principal, user)?;
-        Ok(self.registry().of_user(user))
+        Ok(self.registry().shown_of_user(user))
     }
 
     /// A watch on who of these users comes and goes.

@@ -9,7 +9,7 @@ use waybill_core::body::Body;
 use waybill_core::command::{Ask, Command, Send};
 use waybill_core::conversation::Conversation;
 use waybill_core::hash::Domain;
-use waybill_core::id::{KeyedHash, Opening, Position, Time, UserNo};
+use waybill_core::id::{Digest, KeyedHash, Opening, Position, Time, UserNo};
 use waybill_core::message_id::MessageRef;
 use waybill_core::record::Surface;
 
@@ -66,7 +66,8 @@ enum Ready {
     /// It was not.
     New {
         message: Arc<OnlineMessage>,
-        key: Option<KeyedHash>,
+        /// With what it asks for, by which a repetition is told from another request.
+        key: Option<(KeyedHash, Digest)>,
         by: UserNo,
         surface: Surface,
     },
@@ -78,12 +79,18 @@ pub struct Known(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    answers: HashMap<KeyedHash, OnlineSent>,
+    answers: HashMap<KeyedHash, (Digest, OnlineSent)>,
     order: VecDeque<(Instant, KeyedHash)>,
 }
 
 impl Known {
-    fn find(&self, key: &KeyedHash, now: Instant) -> Option<OnlineSent> {
+    /// What came of the request with this key; or that it was another request.
+    fn find(
+        &self,
+        key: &KeyedHash,
+        digest: &Digest,
+        now: Instant,
+    ) -> Option<Result<OnlineSent, Error>> {
         let mut table = self.0.lock();
         while let Some((since, oldest)) = table.order.front().copied() {
             if now - since < KNOWN_FOR {
@@ -92,17 +99,22 @@ impl Known {
             table.order.pop_front();
             table.answers.remove(&oldest);
         }
-        table.answers.get(key).cloned()
+        let (first, sent) = table.answers.get(key)?;
+        let same = first == digest;
+        Some(
+            same.then(|| sent.clone())
+                .ok_or_else(|| Error::of(Kind::KeyReused)),
+        )
     }
 
-    fn keep(&self, key: KeyedHash, sent: OnlineSent, now: Instant) {
+    fn keep(&self, key: KeyedHash, digest: Digest, sent: OnlineSent, now: Instant) {
         let mut table = self.0.lock();
         if table.order.len() >= MAX_KNOWN
             && let Some((_, oldest)) = table.order.pop_front()
         {
             table.answers.remove(&oldest);
         }
-        if table.answers.insert(key, sent).is_none() {
+        if table.answers.insert(key, (digest, sent)).is_none() {
             table.order.push_back((now, key));
         }
     }
@@ -125,16 +137,20 @@ impl Service {
             return Err(Error::at(Kind::InvalidField, "/onlineOnly", text));
         }
         let known = self.dedup_key(sender, key, &outgoing);
-        if let Some(sent) = known.and_then(|key| self.0.known.find(&key, Instant::now())) {
+        let digest = self.digest(sender, &outgoing);
+        let found = known.and_then(|key| self.0.known.find(&key, &digest, Instant::now()));
+        if let Some(sent) = found {
             return Ok(OnlinePrepared(Ready::Known(OnlineSent {
                 repeated: true,
-                ..sent
+                ..sent?
             })));
         }
+        let receiver = self.user_hash(outgoing.receiver);
+        self.0.rates.take(principal, receiver)?;
         self.weigh(principal, surface, sender, &outgoing)?;
         Ok(OnlinePrepared(Ready::New {
             message: self.online_message(sender, key, &outgoing)?,
-            key: known,
+            key: known.map(|key| (key, digest)),
             by: principal.number,
             surface,
         }))
@@ -170,8 +186,8 @@ impl Service {
             connections: taken,
             repeated: false,
         };
-        if let Some(key) = key {
-            self.0.known.keep(key, sent.clone(), Instant::now());
+        if let Some((key, digest)) = key {
+            self.0.known.keep(key, digest, sent.clone(), Instant::now());
         }
         Ok(sent)
     }
@@ -315,14 +331,21 @@ mod tests {
             key[..8].copy_from_slice(&number.to_le_bytes());
             KeyedHash(key)
         };
-        known.keep(key(1), sent("a"), now);
-        assert_eq!(known.find(&key(1), now), Some(sent("a")));
-        assert_eq!(known.find(&key(2), now), None);
-        assert_eq!(known.find(&key(1), now + KNOWN_FOR), None);
+        let (first, other) = (Digest([1; 8]), Digest([2; 8]));
+        let find = |number, digest, now| match known.find(&key(number), digest, now) {
+            Some(Ok(sent)) => Some(Ok(sent)),
+            Some(Err(error)) => Some(Err(error.kind)),
+            None => None,
+        };
+        known.keep(key(1), first, sent("a"), now);
+        assert_eq!(find(1, &first, now), Some(Ok(sent("a"))));
+        assert_eq!(find(1, &other, now), Some(Err(Kind::KeyReused)));
+        assert_eq!(find(2, &first, now), None);
+        assert_eq!(find(1, &first, now + KNOWN_FOR), None);
         for number in 0..=MAX_KNOWN as u64 {
-            known.keep(key(number), sent("b"), now);
+            known.keep(key(number), first, sent("b"), now);
         }
         assert_eq!(known.0.lock().answers.len(), MAX_KNOWN);
-        assert_eq!(known.find(&key(0), now), None, "the oldest");
+        assert_eq!(find(0, &first, now), None, "the oldest");
     }
 }

@@ -26,7 +26,9 @@ impl Service {
     ) -> Result<(), Error> {
         let until = Instant::now() + wait;
         let live = self.go_live(principal, "", Transport::LongPoll)?;
-        let expires = Instant::now() + self.left(principal);
+        // A token may say that it never ends.
+        let expires = Instant::now().checked_add(self.left(principal));
+        let expires = expires.unwrap_or(until + wait);
         loop {
             tokio::select! {
                 () = watch.grown() => {

@@ -252,7 +252,7 @@ pub fn presence<'a>(
     users: impl Iterator<Item = &'a str>,
 ) -> String {
     let users: Vec<_> = users
-        .map(|user| (user, service.registry().of_user(user)))
+        .map(|user| (user, service.registry().shown_of_user(user)))
         .collect();
     text(&Presence {
         frame: "presence",

@@ -59,6 +59,34 @@ async fn an_ordinary_user_is_told_to_wait_and_loses_nothing() {
     server.stop().await;
 }
 
+/// What is kept nowhere costs as much to tell.
+#[tokio::test]
+async fn messages_for_those_online_count_too_and_a_key_is_for_one_of_them() {
+    let (_data, server) = running(1, 3).await;
+    let token = server.token_of("u1").await;
+    server.token_of("u2").await;
+    let send = async |id: &str, text: &str| {
+        let body = json!({
+            "to": { "user": "u2" }, "contentType": 101, "content": { "text": text },
+            "clientMsgID": id, "onlineOnly": true,
+        });
+        let answer = server
+            .v1("POST", "/v1/messages", &token, body.to_string())
+            .await;
+        match answer.status {
+            200 => "ok".to_owned(),
+            _ => answer.problem(),
+        }
+    };
+    assert_eq!(send("a", "one").await, "ok");
+    assert_eq!(send("a", "one").await, "ok", "the first answer again");
+    assert_eq!(send("a", "two").await, "key-reused");
+    assert_eq!(send("b", "two").await, "ok");
+    assert_eq!(send("c", "three").await, "ok");
+    assert_eq!(send("d", "four").await, "rate-limited");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn business_accounts_are_not_slowed_down() {
     let (_data, server) = running(1, 5).await;
