@@ -62,6 +62,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let started = server.started();
     println!("http  http://{}", started.http[0]);
     println!("quic  {}", started.quic);
+    println!("ws    ws://{}", started.ws);
     println!("ops   http://{}", started.ops);
     let stopped = async move {
         stop.recv().await;
