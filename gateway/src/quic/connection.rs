@@ -158,7 +158,8 @@ async fn greet<S: Service>(
     {
         Ok(opened) => opened,
         Err(failure) => {
-            let bye = Bye::new(failure.code, failure.message.clone());
+            let mut bye = Bye::new(failure.code, failure.message.clone());
+            bye.retry_after_ms = failure.retry_after_ms;
             say_last(
                 &mut to,
                 &Refused {

@@ -233,6 +233,8 @@ impl Device {
         self.tally.of(self.transport).byes.fetch_add(1, Relaxed);
         match name {
             "STOPPING" if self.transport == Transport::LongPoll => {}
+            // A QUIC connection whose peer does not read in time is closed over the goodbye that waits, and a close has no time in it.
+            "STOPPING" if self.transport == Transport::Quic && retry == 0 => {}
             "STOPPING" => self.tally.hint(retry),
             // A stall may have been long for this machine, and a stream may have lived long enough.
             "TOO_SLOW" | "CLOSED" | "BUSY" => {}
