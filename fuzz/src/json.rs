@@ -1,8 +1,11 @@
 //! JSON as the original reads it, and the contents of messages in it.
 
+use std::collections::BTreeMap;
+
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use waybill_core::content::TABLE;
-use waybill_gateway::fuzzing::{Demand, SHAPES, check_content, check_object};
+use waybill_gateway::fuzzing::{Demand, SHAPES, check_content, check_object, socket_frame};
 use waybill_gateway::openim::go::bind::{bind, scan};
 use waybill_gateway::openim::go::members::{Raw, Value};
 use waybill_gateway::openim::go::print::printed;
@@ -103,5 +106,23 @@ pub fn openim_content(input: &[u8]) {
             let (again, _) = taken(number, &shown, DEPTH, u64::MAX).unwrap();
             assert_eq!(again, kept);
         }
+    }
+}
+
+/// Frames of the native WebSocket. What is taken or refused by its number is JSON for others too, and has that number.
+pub fn socket_frames(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    let Some(request) = socket_frame(text) else {
+        return;
+    };
+    // Not a `Value`: a member that is refused may be a number that none can hold.
+    let frame: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap();
+    assert!(frame["frame"].get().starts_with('"'), "{text}");
+    if request > 0 {
+        // 7.0 is a whole number too.
+        let told: f64 = frame["request"].get().parse().unwrap();
+        assert!((told - request as f64).abs() < 1.0, "{text}");
     }
 }

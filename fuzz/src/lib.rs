@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     target("openim-content", 2_048, json::openim_content),
     target("content", 2_048, json::content),
     target("go-json", 2_048, json::go_json),
+    target("socket-frames", 4_096, json::socket_frames),
     target("query", 512, edge::query),
     target("tokens", 1_536, edge::tokens),
     target("ids", 256, domain::ids),

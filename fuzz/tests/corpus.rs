@@ -64,6 +64,7 @@ targets! {
     openim_content "openim-content"
     content "content"
     go_json "go-json"
+    socket_frames "socket-frames"
     query "query"
     tokens "tokens"
     ids "ids"

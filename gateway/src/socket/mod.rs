@@ -14,7 +14,7 @@
 
 mod answers;
 mod connection;
-mod frames;
+pub(crate) mod frames;
 mod greeting;
 mod outbox;
 mod requests;
