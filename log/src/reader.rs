@@ -4,16 +4,15 @@
 mod changes;
 mod control;
 mod conversations;
+mod history;
 mod status;
 mod tasks;
 mod weigh;
 
 pub use changes::{Changed, Timer};
 pub use control::ControlEntry;
-pub use conversations::{
-    Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, LIST_ENTRIES, ListPage, ListPlace, Listed,
-    Told,
-};
+pub use conversations::{LIST_ENTRIES, ListPage, ListPlace, Listed};
+pub use history::{Direction, HISTORY_ENTRIES, HISTORY_ROWS, History, Told};
 pub use status::{STATUS_CHANGES, StatusChange, StatusPage, Times};
 pub use tasks::{Due, Progress, RECEIVERS, ReceiverPage, ReceiverStatus, Standing};
 

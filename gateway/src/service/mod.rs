@@ -9,6 +9,7 @@ mod conversations;
 mod cursors;
 mod directory;
 mod fanout;
+mod known;
 mod lists;
 mod live;
 mod logins;
@@ -120,7 +121,7 @@ struct Inner {
     cursors: Cursors,
     tickets: Tickets,
     online: Hub<OnlineMessage>,
-    known: online::Known,
+    known: known::Known,
     operations: operations::Operations,
     reads: Semaphore,
     rates: rates::Rates,
@@ -164,7 +165,7 @@ impl Service {
             cursors: Cursors::default(),
             tickets: Tickets::default(),
             online: Hub::default(),
-            known: online::Known::default(),
+            known: known::Known::default(),
             operations: operations::Operations::default(),
             reads: Semaphore::new(CONCURRENT_READS),
         }))

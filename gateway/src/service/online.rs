@@ -1,29 +1,22 @@
 //! Messages for those who are online: told to live connections, and kept nowhere. They pass the same checks as a send.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::Mutex;
 use waybill_core::body::Body;
 use waybill_core::command::{Ask, Command, Send};
 use waybill_core::conversation::Conversation;
 use waybill_core::hash::Domain;
-use waybill_core::id::{Digest, KeyedHash, Opening, Position, Time, UserNo};
+use waybill_core::id::{Opening, Position, Time, UserNo};
 use waybill_core::message_id::MessageRef;
 use waybill_core::record::Surface;
 
-use super::{MessageTold, Outgoing, PARTITION, Place, Service, now, unreadable};
+use super::known::FirstUse;
+use super::{Allowance, MessageTold, Outgoing, PARTITION, Place, Service, now};
 use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::random;
 use crate::registry::Listener;
-
-/// How long a repeated key is known again. It is known to this process alone.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
-
-/// Most keys that are known; beyond it the oldest are forgotten early.
-const MAX_KNOWN: usize = 64 * 1024;
 
 /// A message on its way to those who are online.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +48,8 @@ pub struct OnlineSent {
     pub connections: usize,
     /// This is the answer to an earlier one with the same key.
     pub repeated: bool,
+    /// What the caller may still send, where a rate holds.
+    pub allowance: Option<Allowance>,
 }
 
 /// A message for those online that may be told.
@@ -66,65 +61,18 @@ enum Ready {
     /// It was not.
     New {
         message: Arc<OnlineMessage>,
-        /// With what it asks for, by which a repetition is told from another request.
-        key: Option<(KeyedHash, Digest)>,
-        by: UserNo,
-        surface: Surface,
+        /// What the rules are asked whether it may be sent.
+        command: Box<Command>,
+        first: Option<FirstUse>,
+        allowance: Option<Allowance>,
     },
-}
-
-/// The keys that were used lately, and what came of them.
-#[derive(Default)]
-pub struct Known(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    answers: HashMap<KeyedHash, (Digest, OnlineSent)>,
-    order: VecDeque<(Instant, KeyedHash)>,
-}
-
-impl Known {
-    /// What came of the request with this key; or that it was another request.
-    fn find(
-        &self,
-        key: &KeyedHash,
-        digest: &Digest,
-        now: Instant,
-    ) -> Option<Result<OnlineSent, Error>> {
-        let mut table = self.0.lock();
-        while let Some((since, oldest)) = table.order.front().copied() {
-            if now - since < KNOWN_FOR {
-                break;
-            }
-            table.order.pop_front();
-            table.answers.remove(&oldest);
-        }
-        let (first, sent) = table.answers.get(key)?;
-        let same = first == digest;
-        Some(
-            same.then(|| sent.clone())
-                .ok_or_else(|| Error::of(Kind::KeyReused)),
-        )
-    }
-
-    fn keep(&self, key: KeyedHash, digest: Digest, sent: OnlineSent, now: Instant) {
-        let mut table = self.0.lock();
-        if table.order.len() >= MAX_KNOWN
-            && let Some((_, oldest)) = table.order.pop_front()
-        {
-            table.answers.remove(&oldest);
-        }
-        if table.answers.insert(key, (digest, sent)).is_none() {
-            table.order.push_back((now, key));
-        }
-    }
 }
 
 impl Service {
     /// Makes a message for those online ready to be told.
     ///
     /// # Errors
-    /// When the caller may not send it, a field is wrong, or the writer would refuse it.
+    /// When the caller may not send it, a field is wrong, or its key is another message's.
     pub fn prepare_online(
         &self,
         principal: &Principal,
@@ -136,45 +84,56 @@ impl Service {
             let text = "a message for those online only is not kept, so it is neither collapsed nor expires";
             return Err(Error::at(Kind::InvalidField, "/onlineOnly", text));
         }
-        let known = self.dedup_key(sender, key, &outgoing);
-        let digest = self.digest(sender, &outgoing);
-        let found = known.and_then(|key| self.0.known.find(&key, &digest, Instant::now()));
-        if let Some(sent) = found {
-            return Ok(OnlinePrepared(Ready::Known(OnlineSent {
-                repeated: true,
-                ..sent?
-            })));
-        }
-        let receiver = self.user_hash(outgoing.receiver);
-        self.0.rates.take(principal, receiver)?;
-        self.weigh(principal, surface, sender, &outgoing)?;
+        let receiver = self.user_ref("/to/user", outgoing.receiver)?;
+        let to = receiver.hash;
+        let send = self.send_ask(sender, receiver, key, &outgoing)?;
+        let first = match send.key {
+            None => None,
+            Some(key) => match self.0.known.take(key, send.digest, Instant::now())? {
+                Ok(first) => Some(first),
+                Err(sent) => {
+                    return Ok(OnlinePrepared(Ready::Known(OnlineSent {
+                        repeated: true,
+                        allowance: None,
+                        ..sent
+                    })));
+                }
+            },
+        };
+        let allowance = self.0.rates.take(principal, to)?;
+        // What was sent and kept under the key before is another message.
+        let ask = Ask::Send(Send { key: None, ..send });
         Ok(OnlinePrepared(Ready::New {
             message: self.online_message(sender, key, &outgoing)?,
-            key: known.map(|key| (key, digest)),
-            by: principal.number,
-            surface,
+            command: Box::new(Command {
+                by: principal.number,
+                surface,
+                ask,
+            }),
+            first,
+            allowance,
         }))
     }
 
     /// Tells it to the live connections of its receiver. Nothing is kept: who is not connected, or has no room for it, never gets it.
     ///
     /// # Errors
-    /// When it is to be noted in the ledger and that cannot be done: then nobody has heard it.
+    /// When the writer would refuse it, or it is to be noted in the ledger and that cannot be done: then nobody has heard it.
     pub async fn tell_online(&self, prepared: OnlinePrepared) -> Result<OnlineSent, Error> {
-        let (message, key) = match prepared.0 {
+        let (message, command, first, allowance) = match prepared.0 {
             Ready::Known(sent) => return Ok(sent),
             Ready::New {
                 message,
-                key,
-                by,
-                surface,
-            } => {
-                if self.config().audit_online_only {
-                    self.note_online(by, surface, &message).await?;
-                }
-                (message, key)
-            }
+                command,
+                first,
+                allowance,
+            } => (message, command, first, allowance),
         };
+        let (by, surface) = (command.by, command.surface);
+        self.weigh(*command).await?;
+        if self.config().audit_online_only {
+            self.note_online(by, surface, &message).await?;
+        }
         let (taken, dropped) = self.0.online.tell(&message.receiver, &message);
         self.metrics().live.online_taken.inc_by(taken as u64);
         self.metrics().live.online_dropped.inc_by(dropped as u64);
@@ -185,9 +144,10 @@ impl Service {
             receiver: message.receiver.clone(),
             connections: taken,
             repeated: false,
+            allowance,
         };
-        if let Some((key, digest)) = key {
-            self.0.known.keep(key, digest, sent.clone(), Instant::now());
+        if let Some(first) = first {
+            first.keep(sent.clone());
         }
         Ok(sent)
     }
@@ -234,35 +194,13 @@ impl Service {
     }
 
     /// Has the rules decide it like any send, and forgets what they would make of it.
-    fn weigh(
-        &self,
-        principal: &Principal,
-        surface: Surface,
-        sender: &str,
-        outgoing: &Outgoing<'_>,
-    ) -> Result<(), Error> {
-        let send = Send {
-            sender: self.user_ref("/sender", sender)?,
-            receiver: self.user_ref("/to/user", outgoing.receiver)?,
-            kind: outgoing.kind,
-            account: self.0.authenticator.is_manager(sender),
-            content_type: outgoing.checked.content_type,
-            notification_type: outgoing.checked.notification_type,
-            options_off: outgoing.options_off,
-            key: None,
-            digest: self.digest(sender, outgoing),
-            terms: None,
-            body: Body::Message(self.said(outgoing, outgoing.client_msg_id, ""))
-                .seal(Opening(random::bytes()?)),
-        };
-        let command = Command {
-            by: principal.number,
-            surface,
-            ask: Ask::Send(send),
-        };
-        match self.0.reader.weigh(&command, now()).map_err(unreadable)? {
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
+    async fn weigh(&self, command: Command) -> Result<(), Error> {
+        match self
+            .read(|this| this.0.reader.weigh(command, now()))
+            .await?
+        {
+            Some(answer) => answer.map(drop).map_err(Error::from),
+            None => Err(Error::of(Kind::Busy)),
         }
     }
 
@@ -305,47 +243,5 @@ impl Service {
                 status_line: None,
             },
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(id: &str) -> OnlineSent {
-        OnlineSent {
-            server_msg_id: id.to_owned(),
-            client_msg_id: String::new(),
-            time: Time(0),
-            receiver: String::new(),
-            connections: 0,
-            repeated: false,
-        }
-    }
-
-    #[test]
-    fn a_key_is_known_for_a_minute_and_what_is_known_is_bounded() {
-        let (known, now) = (Known::default(), Instant::now());
-        let key = |number: u64| {
-            let mut key = [0; 16];
-            key[..8].copy_from_slice(&number.to_le_bytes());
-            KeyedHash(key)
-        };
-        let (first, other) = (Digest([1; 8]), Digest([2; 8]));
-        let find = |number, digest, now| match known.find(&key(number), digest, now) {
-            Some(Ok(sent)) => Some(Ok(sent)),
-            Some(Err(error)) => Some(Err(error.kind)),
-            None => None,
-        };
-        known.keep(key(1), first, sent("a"), now);
-        assert_eq!(find(1, &first, now), Some(Ok(sent("a"))));
-        assert_eq!(find(1, &other, now), Some(Err(Kind::KeyReused)));
-        assert_eq!(find(2, &first, now), None);
-        assert_eq!(find(1, &first, now + KNOWN_FOR), None);
-        for number in 0..=MAX_KNOWN as u64 {
-            known.keep(key(number), first, sent("b"), now);
-        }
-        assert_eq!(known.0.lock().answers.len(), MAX_KNOWN);
-        assert_eq!(find(0, &first, now), None, "the oldest");
     }
 }

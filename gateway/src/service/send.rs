@@ -1,7 +1,7 @@
 //! Sending: from what a caller said to a command, and from the writer's reply to an answer.
 
 use waybill_core::body::{Body, Message, OfflinePush};
-use waybill_core::command::{Ask, Command, ConversationKind, Post, Send, To};
+use waybill_core::command::{Ask, Command, ConversationKind, Post, Send, To, UserRef};
 use waybill_core::content::Meaning;
 use waybill_core::fact::{Options, Terms};
 use waybill_core::id::{Digest, KeyedHash, Opening, Seq, Time};
@@ -118,20 +118,7 @@ impl Service {
         let (sender, key) = self.checked(principal, &outgoing)?;
         let receiver = self.user_ref("/to/user", outgoing.receiver)?;
         let allowance = self.0.rates.take(principal, receiver.hash)?;
-        let send = Send {
-            sender: self.user_ref("/sender", sender)?,
-            receiver,
-            kind: outgoing.kind,
-            account: self.0.authenticator.is_manager(sender),
-            content_type: outgoing.checked.content_type,
-            notification_type: outgoing.checked.notification_type,
-            options_off: outgoing.options_off,
-            key: self.dedup_key(sender, key, &outgoing),
-            digest: self.digest(sender, &outgoing),
-            terms: self.terms(sender, &outgoing.terms),
-            body: Body::Message(self.said(&outgoing, outgoing.client_msg_id, key))
-                .seal(Opening(random::bytes()?)),
-        };
+        let send = self.send_ask(sender, receiver, key, &outgoing)?;
         Ok(Prepared {
             asked: Asked {
                 receiver: outgoing.receiver.to_owned(),
@@ -145,6 +132,30 @@ impl Service {
                 surface,
                 ask: Ask::Send(send),
             },
+        })
+    }
+
+    /// What is asked of the rules: to send a message that was checked.
+    pub(super) fn send_ask(
+        &self,
+        sender: &str,
+        receiver: UserRef,
+        key: &str,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Send, Error> {
+        Ok(Send {
+            sender: self.user_ref("/sender", sender)?,
+            receiver,
+            kind: outgoing.kind,
+            account: self.0.authenticator.is_manager(sender),
+            content_type: outgoing.checked.content_type,
+            notification_type: outgoing.checked.notification_type,
+            options_off: outgoing.options_off,
+            key: self.dedup_key(sender, key, outgoing),
+            digest: self.digest(sender, outgoing),
+            terms: self.terms(sender, &outgoing.terms),
+            body: Body::Message(self.said(outgoing, outgoing.client_msg_id, key))
+                .seal(Opening(random::bytes()?)),
         })
     }
 

@@ -1,5 +1,7 @@
 //! What the writer would say to a command, without having it done.
 
+use std::sync::atomic::Ordering;
+
 use waybill_core::command::{Command, Stamped};
 use waybill_core::id::{Hash, Time};
 use waybill_core::outcome::{Outcome, Refusal, StateError};
@@ -8,26 +10,25 @@ use waybill_core::state::Overlay;
 
 use super::Reader;
 
-/// How often it is tried again when the views have moved meanwhile.
-const TRIES: u32 = 3;
+/// How often it is tried when the views move meanwhile.
+const TRIES: u32 = 16;
 
 impl Reader {
-    /// Decides a command against what is durable now, as the writer would, and forgets what would come of it.
+    /// Decides a command against what is durable now, as the writer would, and forgets what would come of it. `None` when the writer
+    /// changed the views again and again meanwhile, so that they were never seen as of one moment. It reads the store, and may wait
+    /// a moment for the writer: not for a thread that others wait for.
     ///
     /// # Errors
     /// When the store fails or what it holds does not fit together.
     pub fn weigh(
         &self,
-        command: &Command,
+        command: Command,
         time: Time,
-    ) -> Result<Result<Outcome, Refusal>, StateError> {
-        let stamped = Stamped {
-            time,
-            command: command.clone(),
-        };
-        let mut tries = 0;
-        loop {
+    ) -> Result<Option<Result<Outcome, Refusal>>, StateError> {
+        let stamped = Stamped { time, command };
+        for _ in 0..TRIES {
             self.settle();
+            let before = self.shared.changes.load(Ordering::SeqCst);
             let mut overlay = Overlay::new(&self.shared.store);
             // The leaf goes into what is forgotten alone.
             let mut tail = Tail {
@@ -35,14 +36,13 @@ impl Reader {
                 time,
                 leaf: Hash::ZERO,
             };
-            let decided = rules::take(&mut overlay, &mut tail, &stamped);
-            tries += 1;
-            match decided {
-                Ok(step) => return Ok(step.answer),
-                Err(error) if tries == TRIES => return Err(error),
+            match rules::take(&mut overlay, &mut tail, &stamped) {
+                Ok(step) => return Ok(Some(step.answer)),
                 // Rows of two moments need not go together.
-                Err(_) => {}
+                Err(_) if self.shared.changes.load(Ordering::SeqCst) != before => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(None)
     }
 }

@@ -167,6 +167,13 @@ impl HttpBody for Pieces {
 /// The stream is over, for a reason that need not be told.
 struct Gone;
 
+/// What waits for a peer to have room for it.
+struct Piece {
+    bytes: Bytes,
+    /// Of a page of entries: its last one, and the end of the log when it was read.
+    upto: Option<(Seq, Seq)>,
+}
+
 /// One stream of events.
 struct Stream {
     service: Service,
@@ -276,10 +283,8 @@ impl Stream {
                 Some(Wish::Write {
                     page, last, head, ..
                 }) => {
-                    waiting = Some(page);
-                    if let Some(last) = last {
-                        self.meter.wrote(TAIL, last, head);
-                    }
+                    let upto = last.map(|last| (last, head));
+                    waiting = Some(Piece { bytes: page, upto });
                 }
                 Some(Wish::Ping) => {
                     self.machine.heard(now);
@@ -296,7 +301,7 @@ impl Stream {
     }
 
     /// Waits until something happens, and gives the peer what waits for it.
-    async fn wait(&mut self, waiting: &mut Option<Bytes>) -> std::result::Result<(), Gone> {
+    async fn wait(&mut self, waiting: &mut Option<Piece>) -> std::result::Result<(), Gone> {
         let wake = self.machine.wakes().map(|wake| self.began + wake);
         let wake = wake.unwrap_or_else(|| Instant::now() + HEARTBEAT);
         tokio::select! {
@@ -305,9 +310,12 @@ impl Stream {
                 let room = room.map_err(|_| Gone)?;
                 if let Some(piece) = waiting.take() {
                     let now = self.began.elapsed();
-                    self.machine.room(piece.len(), now);
+                    self.machine.room(piece.bytes.len(), now);
                     self.machine.heard(now);
-                    room.send(piece);
+                    room.send(piece.bytes);
+                    if let Some((last, head)) = piece.upto {
+                        self.meter.wrote(TAIL, last, head);
+                    }
                 }
             }
             () = self.to.closed() => return Err(Gone),
@@ -322,7 +330,10 @@ impl Stream {
                 let data = text(&encode::OnlineBody::from(&*told));
                 event(&mut piece, None, "online", &data);
                 self.machine.wrote(piece.len(), self.began.elapsed());
-                *waiting = Some(Bytes::from(piece));
+                *waiting = Some(Piece {
+                    bytes: Bytes::from(piece),
+                    upto: None,
+                });
             }
             () = sleep_until(wake) => {}
         }

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind};
 use crate::http::address::Query;
 use crate::http::call::Call;
 use crate::http::respond;
-use crate::service::{AskedTerms, OnlineSent, Outgoing, SentMessage, Service, WantedChange};
+use crate::service::{Allowance, AskedTerms, Outgoing, Service, WantedChange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -99,20 +99,11 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     let principal = principal(service, call)?;
     let body: SendBody<'_> = json(service, call)?;
     let operation_id = body.operation_id.to_string();
-    if body.online_only {
-        return match send_online(service, call, &principal, &body).await {
-            Ok(sent) => answer(&encode::OnlineSent::from(&sent)),
-            Err(error) => Err(Refusal {
-                operation_id,
-                ..Refusal::from(error)
-            }),
-        };
-    }
     match send_body(service, call, &principal, &body).await {
-        Ok(sent) => {
-            let mut response = answer(&encode::Sent::from(&sent))?;
-            if let Some(allowance) = &sent.allowance {
-                respond::rate_limit(&mut response, allowance);
+        Ok((response, allowance)) => {
+            let mut response = response?;
+            if let Some(allowance) = allowance {
+                respond::rate_limit(&mut response, &allowance);
             }
             Ok(response)
         }
@@ -124,32 +115,25 @@ pub(super) async fn send(service: &Service, call: &Call<'_>) -> Result {
     }
 }
 
+/// Sends, or tells those online: the answer, and what the sender may still send.
 async fn send_body(
     service: &Service,
     call: &Call<'_>,
     principal: &Principal,
     body: &SendBody<'_>,
-) -> std::result::Result<SentMessage, Error> {
+) -> std::result::Result<(Result, Option<Allowance>), Error> {
     let receiver = receiver(body)?;
     let key = call.idempotency_key()?;
     let outgoing = outgoing(service, key, call.peer, body, receiver)?;
-    service
-        .send(service.prepare(principal, Surface::NativeHttp, outgoing)?)
-        .await
-}
-
-async fn send_online(
-    service: &Service,
-    call: &Call<'_>,
-    principal: &Principal,
-    body: &SendBody<'_>,
-) -> std::result::Result<OnlineSent, Error> {
-    let receiver = receiver(body)?;
-    let key = call.idempotency_key()?;
-    let outgoing = outgoing(service, key, call.peer, body, receiver)?;
-    service
-        .send_online(principal, Surface::NativeHttp, outgoing)
-        .await
+    let surface = Surface::NativeHttp;
+    if body.online_only {
+        let sent = service.send_online(principal, surface, outgoing).await?;
+        let response = answer(&encode::OnlineSent::from(&sent));
+        return Ok((response, sent.allowance));
+    }
+    let prepared = service.prepare(principal, surface, outgoing)?;
+    let sent = service.send(prepared).await?;
+    Ok((answer(&encode::Sent::from(&sent)), sent.allowance))
 }
 
 /// The one user that a message goes to, and at once.
