@@ -37,6 +37,13 @@ pub fn bytes<const LEN: usize>() -> Result<[u8; LEN], Error> {
     })
 }
 
+/// A number to spread out those who would else all come at the same time. Without randomness they do, which is better than that
+/// they are not told.
+#[must_use]
+pub fn spread() -> u32 {
+    bytes().map_or(0, u32::from_le_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

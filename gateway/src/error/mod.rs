@@ -9,6 +9,7 @@ use std::fmt;
 
 use waybill_core::id::Seq;
 use waybill_core::outcome::Refusal;
+use waybill_core::wire::{Code, Failure};
 
 pub use problem::{ProblemOptions, problem};
 pub use table::{Kind, Row, TABLE};
@@ -89,6 +90,24 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<&Error> for Failure {
+    /// As frames say it, which have one text for it.
+    fn from(error: &Error) -> Self {
+        let row = error.row();
+        let text = match &error.pointer {
+            Some(pointer) => format!("{pointer}: {}", error.detail),
+            None => error.detail.to_string(),
+        };
+        Self::new(Code(row.wire), text).retry_after_ms(row.retry_after * 1_000)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {

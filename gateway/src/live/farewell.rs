@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use waybill_core::wire::{Bye, Code};
+use waybill_core::wire::{Bye, Code, Failure};
 
 /// How long the peers of a server that stops, or that has to let one go, should wait before they come again, in milliseconds:
 /// each gets a number of its own from this span, so that they do not all come at once.
@@ -106,6 +106,18 @@ impl End {
     }
 }
 
+/// The goodbye of a connection that is not taken in. One that meets a server which stops is told a time of its own, like those that it
+/// has to let go.
+#[must_use]
+pub fn turned_away(failure: &Failure, random: u32) -> Bye {
+    let mut bye = Bye::new(failure.code, failure.message.clone());
+    bye.retry_after_ms = match failure.code {
+        Code::STOPPING => reconnect(random),
+        _ => failure.retry_after_ms,
+    };
+    bye
+}
+
 /// A time from [`RECONNECT_MS`].
 #[must_use]
 pub fn reconnect(random: u32) -> u32 {
@@ -144,6 +156,18 @@ mod tests {
         ] {
             assert_eq!(end.bye(7).retry_after_ms, 0, "{end:?}");
         }
+    }
+
+    #[test]
+    fn who_is_turned_away_is_told_when_to_come_again() {
+        let busy = Failure::new(Code::TOO_MANY_CONNECTIONS, "full").retry_after_ms(5_000);
+        let bye = turned_away(&busy, 7);
+        assert_eq!((bye.code, bye.retry_after_ms), (busy.code, 5_000));
+        let stopping = Failure::new(Code::STOPPING, "stops").retry_after_ms(2_000);
+        let waits: HashSet<u32> = (0..100)
+            .map(|random| turned_away(&stopping, random * 97).retry_after_ms)
+            .collect();
+        assert!(waits.len() > 90 && waits.iter().all(|wait| RECONNECT_MS.contains(wait)));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 pub mod farewell;
 pub mod machine;
 
-pub use farewell::{End, RECONNECT_MS};
+pub use farewell::{End, RECONNECT_MS, turned_away};
 pub use machine::{
     Acknowledgement, Job, Machine, Moment, Read, Refused, Timing, Took, Window, Wish,
 };

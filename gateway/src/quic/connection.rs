@@ -117,7 +117,7 @@ async fn stay<S: Service>(met: Box<Met<S>>, context: Arc<Context<S>>) {
         // An error means that the listener is gone, which also stops.
         _ = stopping.wait_for(|stop| *stop) => {
             // Without randomness all come at once, which is better than not being told.
-            End::Broken(live::End::Stopping.bye(random::bytes().map_or(0, u32::from_le_bytes)))
+            End::Broken(live::End::Stopping.bye(random::spread()))
         }
         _ = &mut writer => {
             // Nobody takes the answers any more.
@@ -158,8 +158,7 @@ async fn greet<S: Service>(
     {
         Ok(opened) => opened,
         Err(failure) => {
-            let mut bye = Bye::new(failure.code, failure.message.clone());
-            bye.retry_after_ms = failure.retry_after_ms;
+            let bye = live::turned_away(&failure, random::spread());
             say_last(
                 &mut to,
                 &Refused {
@@ -238,9 +237,7 @@ async fn converse<S: Service>(
     };
     permit.established();
     if let Err(failure) = live.service.join(&live.session) {
-        let mut bye = Bye::new(failure.code, failure.message);
-        bye.retry_after_ms = failure.retry_after_ms;
-        return End::Broken(bye);
+        return End::Broken(live::turned_away(&failure, random::spread()));
     }
     tokio::select! {
         bye = live.service.ended(&live.session) => End::Broken(bye),

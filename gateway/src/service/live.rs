@@ -136,8 +136,6 @@ impl Service {
     #[must_use]
     pub fn farewell(&self, transport: Transport, end: End) -> Bye {
         self.metrics().live.ended(transport, end);
-        // Without randomness all come at once, which is better than not being told.
-        let random = random::bytes().map_or(0, u32::from_le_bytes);
-        end.bye(random)
+        end.bye(random::spread())
     }
 }

@@ -54,11 +54,11 @@ impl QuicService for Service {
         hello: Hello,
         peer: SocketAddr,
     ) -> Result<Opened<Self::Session>, Failure> {
-        let principal = self.authenticate(&hello.token).map_err(failure)?;
+        let principal = self.authenticate(&hello.token).map_err(Failure::from)?;
         if !hello.device.id.is_empty() {
-            check("device", &hello.device.id).map_err(failure)?;
+            check("device", &hello.device.id).map_err(Failure::from)?;
         }
-        let span = self.span(&principal, "").map_err(failure)?;
+        let span = self.span(&principal, "").map_err(Failure::from)?;
         Ok(Opened {
             user: principal.user.clone(),
             session: Session {
@@ -80,7 +80,7 @@ impl QuicService for Service {
     fn join(&self, session: &Session) -> Result<(), Failure> {
         let live = self
             .go_live(&session.principal, &session.device, Transport::Quic)
-            .map_err(failure)?;
+            .map_err(Failure::from)?;
         // A connection joins once.
         let _ = session.live.set(live);
         if session.hears {
@@ -93,7 +93,7 @@ impl QuicService for Service {
         let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
         let bytes = read.bytes;
         let pulled = self.pull_within(&session.principal, &read.user, read.after, limit, bytes);
-        match pulled.await.map_err(failure)? {
+        match pulled.await.map_err(Failure::from)? {
             Pulled::Page(page) => {
                 let label = TransportLabel { transport: "quic" };
                 let count = page.entries.len() as u64;
@@ -115,15 +115,15 @@ impl QuicService for Service {
     }
 
     fn watch(&self, session: &Session, user: &str) -> Result<Subscription, Failure> {
-        Service::watch(self, &session.principal, user).map_err(failure)
+        Service::watch(self, &session.principal, user).map_err(Failure::from)
     }
 
     fn send(&self, session: &Arc<Session>, message: WireOutgoing, ticket: Ticket) {
         match prepared(self, session, &message) {
             Ok(prepared) => self.submit(prepared, move |result| {
-                ticket.answer(result.map(sent).map_err(failure));
+                ticket.answer(result.map(sent).map_err(Failure::from));
             }),
-            Err(error) => ticket.answer(Err(failure(error))),
+            Err(error) => ticket.answer(Err(error.into())),
         }
     }
 
@@ -139,7 +139,7 @@ impl QuicService for Service {
             &session.device,
             seq,
         );
-        let seq = acknowledged.await.map_err(failure)?;
+        let seq = acknowledged.await.map_err(Failure::from)?;
         session.meter.lock().acknowledged(seq);
         Ok(seq)
     }
@@ -156,7 +156,8 @@ impl QuicService for Service {
         session: &Session,
         users: &[String],
     ) -> Result<Box<dyn PresenceSource>, Failure> {
-        let watch = Service::watch_presence(self, &session.principal, users).map_err(failure)?;
+        let watch =
+            Service::watch_presence(self, &session.principal, users).map_err(Failure::from)?;
         Ok(Box::new(Watching {
             service: self.clone(),
             watch,
@@ -387,15 +388,6 @@ fn bytes_of(id: &str) -> [u8; 16] {
     // Our own ids are always 32 digits.
     let _ = hex::decode_to_slice(id, &mut bytes);
     bytes
-}
-
-fn failure(error: Error) -> Failure {
-    let row = error.row();
-    let text = match &error.pointer {
-        Some(pointer) => format!("{pointer}: {}", error.detail),
-        None => error.detail.to_string(),
-    };
-    Failure::new(Code(row.wire), text).retry_after_ms(row.retry_after * 1_000)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::telemetry::metrics::TransportLabel;
 const PING_BYTES: usize = 2;
 
 /// A page that is being read; or the refusal that answers its request.
-type Reading = Pin<Box<dyn Future<Output = (u64, Result<Took<String>, String>)> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<Took<String>, String>> + Send>>;
 
 /// How a connection is over.
 pub(super) enum Over {
@@ -69,7 +69,8 @@ pub(super) struct Connection<S> {
     pub(super) users: Vec<(u64, String)>,
     /// Whose coming and going it wants to know, and the request that has asked.
     pub(super) presence: Option<(u64, PresenceWatch)>,
-    reading: Option<Reading>,
+    /// With the number of the request that it is for.
+    reading: Option<(u64, Reading)>,
     /// Bytes that were written and are not flushed.
     unflushed: usize,
     began: Instant,
@@ -142,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                         self.meter.wrote(request, last, head);
                     }
                 }
-                Wish::Read(read) => self.reading = Some(self.read(read)),
+                Wish::Read(read) => self.reading = Some((read.request, self.read(read))),
                 Wish::Ping => {
                     self.feed(Message::Ping(bytes::Bytes::new()))?;
                     self.unflushed += PING_BYTES;
@@ -276,6 +277,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         self.watches.remove(request);
         self.meter.forget(request);
         self.users.retain(|(of, _)| *of != request);
+        // What is being read for it is of no use: were it refused, another request of the same number would be blamed.
+        self.reading.take_if(|(of, _)| *of == request);
         self.machine.drop_job(request)
     }
 
@@ -291,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         let users = self.users.iter();
         let user = users.clone().find(|(request, _)| *request == read.request);
         let user = user.map_or_else(String::new, |(_, user)| user.clone());
-        Box::pin(async move { (read.request, page(&shared, &user, &read).await) })
+        Box::pin(async move { page(&shared, &user, &read).await })
     }
 
     /// Writes the answers that are owed, says goodbye, and gives the peer a moment to hear it.
@@ -372,9 +375,9 @@ fn poll<S: AsyncRead + AsyncWrite + Unpin>(
     Poll::Pending
 }
 
-async fn finished(reading: &mut Option<Reading>) -> (u64, Result<Took<String>, String>) {
+async fn finished(reading: &mut Option<(u64, Reading)>) -> (u64, Result<Took<String>, String>) {
     match reading {
-        Some(reading) => reading.await,
+        Some((request, reading)) => (*request, reading.await),
         None => std::future::pending().await,
     }
 }

@@ -20,6 +20,7 @@ use crate::auth::Principal;
 use crate::error::{Error, Kind};
 use crate::registry::Transport;
 use crate::service::{LivePlace, Service};
+use crate::{live, random};
 
 /// What those who work for a connection know of it.
 pub struct Shared {
@@ -71,9 +72,7 @@ where
             let refused = answers::refused(0, &Refusal::from(&error));
             // A peer that is gone misses it.
             let _ = timeout(LAST_WORDS, socket.send(Message::text(refused))).await;
-            let mut bye = Bye::new(Code(error.row().wire), error.detail);
-            bye.retry_after_ms = error.kind.row().retry_after * 1_000;
-            bye
+            live::turned_away(&(&error).into(), random::spread())
         }
     };
     say_last(socket, &bye).await;
