@@ -1,12 +1,13 @@
 //! Who waits for which user's log to grow, and the durable position that all wait for.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use waybill_core::id::{Seq, UserNo};
 use waybill_core::rules::{Changed, Delivered};
 
@@ -28,8 +29,52 @@ pub struct Tails {
 }
 
 struct Inner {
-    shards: Vec<Mutex<HashMap<UserNo, watch::Sender<Option<Growth>>>>>,
-    waiting: AtomicUsize,
+    shards: Vec<Mutex<Shard>>,
+    /// How many subscriptions there are, in all shards.
+    watches: AtomicUsize,
+}
+
+type Shard = HashMap<UserNo, Log>;
+
+/// A log that somebody watches. There are as many as users online, so a channel for each would be too large.
+#[derive(Default)]
+struct Log {
+    told: Option<Growth>,
+    /// How often it has grown.
+    growths: u64,
+    /// How many watch it.
+    watches: u32,
+    /// The number of the next watch.
+    next: u32,
+    /// Watches that wait, by number, and how they are woken. Those of one user's devices are few.
+    waiting: Vec<(u32, Waker)>,
+}
+
+impl Log {
+    /// Notes how a watch is woken. Returns what is to be dropped once nothing is locked: with a waker its task may go, and with that
+    /// a subscription.
+    fn wait(&mut self, watch: u32, waker: &Waker) -> Option<Waker> {
+        let mut waiting = self.waiting.iter_mut();
+        match waiting.find(|(number, _)| *number == watch) {
+            Some((_, before)) if before.will_wake(waker) => None,
+            Some((_, before)) => Some(std::mem::replace(before, waker.clone())),
+            None => {
+                // Most logs have one.
+                if self.waiting.is_empty() {
+                    self.waiting.reserve_exact(1);
+                }
+                self.waiting.push((watch, waker.clone()));
+                None
+            }
+        }
+    }
+
+    /// Forgets how a watch is woken; what is returned is dropped as above.
+    fn forget(&mut self, watch: u32) -> Option<Waker> {
+        let mut waiting = self.waiting.iter();
+        let at = waiting.position(|(number, _)| *number == watch)?;
+        Some(self.waiting.swap_remove(at).1)
+    }
 }
 
 impl Default for Tails {
@@ -38,7 +83,7 @@ impl Default for Tails {
         Self {
             inner: Arc::new(Inner {
                 shards,
-                waiting: AtomicUsize::new(0),
+                watches: AtomicUsize::new(0),
             }),
         }
     }
@@ -49,15 +94,16 @@ impl Tails {
     #[must_use]
     pub fn subscribe(&self, user: UserNo) -> Subscription {
         let mut shard = self.shard(user).lock();
-        self.inner.waiting.fetch_add(1, Ordering::SeqCst);
+        self.inner.watches.fetch_add(1, Ordering::SeqCst);
         // Pairs with the fence in `wake`: either the writer sees this watch, or this watcher sees the new head.
         fence(Ordering::SeqCst);
-        let sender = shard
-            .entry(user)
-            .or_insert_with(|| watch::Sender::new(None));
+        let log = shard.entry(user).or_default();
+        log.watches += 1;
+        log.next = log.next.wrapping_add(1);
         Subscription {
             user,
-            receiver: Some(sender.subscribe()),
+            number: log.next,
+            seen: log.growths,
             tails: self.clone(),
         }
     }
@@ -65,15 +111,20 @@ impl Tails {
     /// Tells those who watch that these logs have grown. Called by the writer once the heads are visible.
     pub(crate) fn wake(&self, delivered: &[Delivered]) {
         fence(Ordering::SeqCst);
-        if self.inner.waiting.load(Ordering::SeqCst) == 0 {
+        if self.inner.watches.load(Ordering::SeqCst) == 0 {
             return;
         }
         let visible = Instant::now();
+        let mut woken = Vec::new();
         for Delivered { user, seq } in delivered {
-            if let Some(sender) = self.shard(*user).lock().get(user) {
+            if let Some(log) = self.shard(*user).lock().get_mut(user) {
                 let head = *seq;
-                sender.send_replace(Some(Growth { head, visible }));
+                log.told = Some(Growth { head, visible });
+                log.growths += 1;
+                woken.extend(log.waiting.drain(..).map(|(_, waker)| waker));
             }
+            // Nothing is locked now: a task that cannot run any more is dropped by this, with its subscriptions.
+            woken.drain(..).for_each(Waker::wake);
         }
     }
 
@@ -89,7 +140,7 @@ impl Tails {
         self.wake(&grown.collect::<Vec<_>>());
     }
 
-    fn shard(&self, user: UserNo) -> &Mutex<HashMap<UserNo, watch::Sender<Option<Growth>>>> {
+    fn shard(&self, user: UserNo) -> &Mutex<Shard> {
         &self.inner.shards[user.0 as usize % SHARDS]
     }
 }
@@ -97,7 +148,10 @@ impl Tails {
 /// One watch on a user's log.
 pub struct Subscription {
     user: UserNo,
-    receiver: Option<watch::Receiver<Option<Growth>>>,
+    /// Among the watches of this log.
+    number: u32,
+    /// How often the log had grown when this watch was told last.
+    seen: u64,
     tails: Tails,
 }
 
@@ -111,34 +165,46 @@ impl Subscription {
     /// The last growth that was told, to this watch or to another one of the same log; `None` when there was none yet.
     #[must_use]
     pub fn told(&self) -> Option<Growth> {
-        self.receiver
-            .as_ref()
-            .and_then(|receiver| *receiver.borrow())
+        let shard = self.tails.shard(self.user).lock();
+        shard.get(&self.user).and_then(|log| log.told)
     }
 
     /// Returns when the log has grown since the last call, or since the subscription.
     pub async fn grown(&mut self) {
-        if let Some(receiver) = &mut self.receiver
-            && receiver.changed().await.is_ok()
-        {
-            return;
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shard = self.tails.shard(self.user).lock();
+        // A log stays as long as somebody watches it.
+        let Some(log) = shard.get_mut(&self.user) else {
+            return Poll::Pending;
+        };
+        if log.growths != self.seen {
+            self.seen = log.growths;
+            return Poll::Ready(());
         }
-        // Not reached: the sender lives as long as a receiver does.
-        std::future::pending().await
+        let before = log.wait(self.number, cx.waker());
+        drop(shard);
+        drop(before);
+        Poll::Pending
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut shard = self.tails.shard(self.user).lock();
-        self.receiver = None;
-        if shard
-            .get(&self.user)
-            .is_some_and(|sender| sender.receiver_count() == 0)
-        {
-            shard.remove(&self.user);
+        let mut waker = None;
+        if let Some(log) = shard.get_mut(&self.user) {
+            waker = log.forget(self.number);
+            log.watches -= 1;
+            if log.watches == 0 {
+                shard.remove(&self.user);
+            }
         }
-        self.tails.inner.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.tails.inner.watches.fetch_sub(1, Ordering::SeqCst);
+        drop(shard);
+        drop(waker);
     }
 }
 
@@ -147,7 +213,7 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::sync::atomic::AtomicU64;
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::Wake;
     use std::thread::{self, Thread};
 
     use super::*;
@@ -173,6 +239,11 @@ mod tests {
     fn is_ready(future: impl Future<Output = ()>) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         pin!(future).poll(&mut context) == Poll::Ready(())
+    }
+
+    fn is_ready_elsewhere(future: impl Future<Output = ()>) -> bool {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        pin!(future).poll(&mut Context::from_waker(&waker)) == Poll::Ready(())
     }
 
     fn delivered(user: u64, seq: u64) -> Delivered {
@@ -226,12 +297,54 @@ mod tests {
             .map(|n| tails.subscribe(UserNo(n % 500)))
             .collect();
         assert_eq!(watched(&tails), 500);
-        assert_eq!(tails.inner.waiting.load(Ordering::SeqCst), 1000);
+        assert_eq!(tails.inner.watches.load(Ordering::SeqCst), 1000);
         for (n, subscription) in subscriptions.into_iter().enumerate() {
             drop(subscription);
             assert_eq!(watched(&tails), 500.min(999 - n));
         }
-        assert_eq!(tails.inner.waiting.load(Ordering::SeqCst), 0);
+        assert_eq!(tails.inner.watches.load(Ordering::SeqCst), 0);
+    }
+
+    /// A log that does not grow must not gather the wakers of all who have ever waited for it.
+    #[test]
+    fn who_waits_has_one_place_and_none_when_they_are_gone() {
+        let tails = Tails::default();
+        let places = || tails.shard(UserNo(1)).lock()[&UserNo(1)].waiting.len();
+        let mut stays = tails.subscribe(UserNo(1));
+        for _ in 0..100 {
+            assert!(!is_ready(stays.grown()));
+            let mut goes = tails.subscribe(UserNo(1));
+            // From one task, and then from another.
+            assert!(!is_ready(goes.grown()) && !is_ready_elsewhere(goes.grown()));
+            assert_eq!(places(), 2);
+        }
+        assert_eq!(places(), 1);
+        tails.wake(&[delivered(1, 1)]);
+        assert_eq!(places(), 0);
+        assert!(is_ready(stays.grown()));
+    }
+
+    /// A task that is dropped when it is woken, as a runtime does that has ended, takes its subscription with it.
+    #[test]
+    fn a_subscription_may_end_by_being_woken() {
+        struct Ends(Mutex<Option<Subscription>>);
+        impl Wake for Ends {
+            fn wake(self: Arc<Self>) {
+                drop(self.0.lock().take());
+            }
+        }
+        let tails = Tails::default();
+        let ends = Arc::new(Ends(Mutex::new(None)));
+        let mut subscription = tails.subscribe(UserNo(1));
+        let waker = Waker::from(Arc::clone(&ends));
+        assert!(
+            subscription
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        *ends.0.lock() = Some(subscription);
+        tails.wake(&[delivered(1, 1)]);
+        assert_eq!(watched(&tails), 0);
     }
 
     /// A reader subscribes, looks at the head and waits if there is nothing new; the writer moves the head and wakes. The moments

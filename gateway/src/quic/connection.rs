@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{Connecting, Connection, SendStream, VarInt, WriteError};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use waybill_core::wire::{
     self, Bye, Capabilities, ClientFrame, Code, Limits, MAX_BATCH, MAX_CLIENT_FRAME,
@@ -46,17 +47,17 @@ pub(super) struct Live<S: Service> {
 struct Greeted<S: Service> {
     live: Arc<Live<S>>,
     control: Control,
-    writer: JoinHandle<Result<SendStream, WriteError>>,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end; `_alive` is dropped then.
 pub(super) async fn run<S: Service>(
-    connecting: Connecting,
+    connecting: Box<Connecting>,
     permit: Permit,
     context: Arc<Context<S>>,
+    _alive: mpsc::Sender<()>,
 ) {
-    if let Some(met) = Box::pin(meet(connecting, permit, &context)).await {
-        stay(met, context).await;
+    if let Some(met) = Box::pin(meet(*connecting, permit, &context)).await {
+        stay(met, &context).await;
     }
 }
 
@@ -96,41 +97,18 @@ async fn meet<S: Service>(
 }
 
 /// From the welcome to the end.
-async fn stay<S: Service>(met: Box<Met<S>>, context: Arc<Context<S>>) {
-    // Taken apart here, so that nothing is kept twice.
-    let Met {
-        greeted:
-            Greeted {
-                live,
-                mut control,
-                mut writer,
-            },
-        handshake,
-        mut permit,
-        deadline,
-    } = *met;
-    let mut stopping = context.stopping.clone();
-    let end = tokio::select! {
-        // A session that has joined is ended by the service, which also counts it.
-        biased;
-        end = converse(&live, &mut control, &handshake, &mut permit, deadline) => end,
-        // An error means that the listener is gone, which also stops.
-        _ = stopping.wait_for(|stop| *stop) => {
-            // Without randomness all come at once, which is better than not being told.
-            End::Broken(live::End::Stopping.bye(random::spread()))
-        }
-        _ = &mut writer => {
-            // Nobody takes the answers any more.
-            let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
-            return close(&live.connection, &bye);
-        }
+async fn stay<S: Service>(mut met: Box<Met<S>>, context: &Context<S>) {
+    let end = match Box::pin(join(&mut met, context)).await {
+        Ok(first) => converse(&mut met.greeted, first).await,
+        Err(end) => end,
     };
     let bye = match end {
-        End::Lost => return writer.abort(),
+        End::Lost => return,
         End::Finished => Bye::new(Code::CLOSED, ""),
         End::Broken(bye) => bye,
     };
-    Box::pin(part(&live, writer, &bye, context.options.drain)).await;
+    let live = &met.greeted.live;
+    Box::pin(part(live, &bye, context.options.drain)).await;
     close(&live.connection, &bye);
 }
 
@@ -171,12 +149,11 @@ async fn greet<S: Service>(
         }
     };
     control.trust();
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Arc::new(Outbox::new(connection.clone(), to));
     outbox.put(Answer::Welcome(Box::new(welcome(
         &opened,
         &context.options,
     ))));
-    let writer = tokio::spawn(Arc::clone(&outbox).write(to));
     let live = Live {
         service: Arc::clone(&context.service),
         session: Arc::new(opened.session),
@@ -189,7 +166,6 @@ async fn greet<S: Service>(
     Ok(Greeted {
         live: Arc::new(live),
         control,
-        writer,
     })
 }
 
@@ -217,28 +193,40 @@ fn welcome<T>(opened: &Opened<T>, options: &Options) -> Welcome {
     }
 }
 
-/// What a welcomed client says, to its end.
-async fn converse<S: Service>(
-    live: &Arc<Live<S>>,
-    control: &mut Control,
-    handshake: &Handshake,
-    permit: &mut Permit,
-    deadline: Instant,
-) -> End {
-    let first = match timeout_at(deadline, Box::pin(early(live, control, handshake))).await {
-        Ok(Ok(first)) => first,
-        Ok(Err(end)) => return end,
-        Err(_) => {
-            return broken(
-                Code::HELLO_TIMEOUT,
-                "the handshake was not completed in time",
-            );
+/// From the welcome until the session is among the live ones. Returns the first request but for pulls, if one was read.
+async fn join<S: Service>(
+    met: &mut Met<S>,
+    context: &Context<S>,
+) -> Result<Option<Box<ClientFrame>>, End> {
+    let Greeted { live, control } = &mut met.greeted;
+    let mut stopping = context.stopping.clone();
+    let first = tokio::select! {
+        biased;
+        first = timeout_at(met.deadline, early(live, control, &met.handshake)) => first,
+        // An error means that the listener is gone, which also stops. Who has joined is told by the service, which also counts it.
+        _ = stopping.wait_for(|stop| *stop) => {
+            // Without randomness all come at once, which is better than not being told.
+            return Err(End::Broken(live::End::Stopping.bye(random::spread())));
         }
     };
-    permit.established();
-    if let Err(failure) = live.service.join(&live.session) {
-        return End::Broken(live::turned_away(&failure, random::spread()));
+    let first = first.unwrap_or_else(|_| {
+        let text = "the handshake was not completed in time";
+        Err(broken(Code::HELLO_TIMEOUT, text))
+    })?;
+    met.permit.established();
+    match live.service.join(&live.session) {
+        Ok(()) => Ok(first),
+        Err(failure) => {
+            let bye = live::turned_away(&failure, random::spread());
+            Err(End::Broken(bye))
+        }
     }
+}
+
+/// What a client says that has joined, to its end.
+async fn converse<S: Service>(greeted: &mut Greeted<S>, first: Option<Box<ClientFrame>>) -> End {
+    let Greeted { live, control } = greeted;
+    let live = &*live;
     tokio::select! {
         bye = live.service.ended(&live.session) => End::Broken(bye),
         end = requests::serve(live, control, first) => end,
@@ -273,19 +261,11 @@ async fn early<S: Service>(
 }
 
 /// Writes the answers that are owed, says goodbye, and gives the peer a moment to hear it.
-async fn part<S: Service>(
-    live: &Live<S>,
-    mut writer: JoinHandle<Result<SendStream, WriteError>>,
-    bye: &Bye,
-    drain: Duration,
-) {
+async fn part<S: Service>(live: &Live<S>, bye: &Bye, drain: Duration) {
     // Late answers are lost with the connection; the caller asks again with the same key.
     let _ = timeout(drain, live.outbox.settled()).await;
-    live.outbox.finish();
-    match timeout(LAST_WORDS, &mut writer).await {
-        Ok(Ok(Ok(mut to))) => say_last(&mut to, bye).await,
-        Ok(_) => {}
-        Err(_) => writer.abort(),
+    if let Ok(Some(mut to)) = timeout(LAST_WORDS, live.outbox.take()).await {
+        say_last(&mut to, bye).await;
     }
 }
 
@@ -304,6 +284,6 @@ async fn say_last<P: wire::Payload>(to: &mut SendStream, payload: &P) {
     let _: Result<Result<(), WriteError>, _> = timeout(LAST_WORDS, said).await;
 }
 
-fn close(connection: &Connection, bye: &Bye) {
+pub(super) fn close(connection: &Connection, bye: &Bye) {
     connection.close(VarInt::from(bye.code.0), bye.reason.as_bytes());
 }

@@ -182,10 +182,12 @@ impl<S: Service> Listener<S> {
                 };
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
                 let context = Arc::clone(&self.context);
-                tokio::spawn(async move {
-                    connection::run(connecting, permit, context).await;
-                    drop(alive);
-                });
+                tokio::spawn(connection::run(
+                    Box::new(connecting),
+                    permit,
+                    context,
+                    alive,
+                ));
             }
             Verdict::Retry => {
                 counters.retried.fetch_add(1, Ordering::Relaxed);

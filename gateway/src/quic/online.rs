@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use waybill_core::wire::{
-    self, Code, Failure, HEADER_BYTES, MAX_SERVER_FRAME, Presence, UserPresence, WatchPresence,
+    self, Code, Failure, HEADER_BYTES, MAX_SERVER_FRAME, Online, Presence, UserPresence,
+    WatchPresence,
 };
 
 use super::connection::Live;
@@ -16,20 +17,25 @@ use super::service::Service;
 pub(super) async fn tell<S: Service>(live: &Live<S>) {
     loop {
         let online = live.service.told(&live.session).await;
-        let mut frame = Vec::new();
-        if wire::write(&online, MAX_SERVER_FRAME, &mut frame).is_err() {
-            continue;
-        }
-        // A datagram needs no length: it has one.
-        let fits = live.connection.max_datagram_size();
-        if fits.is_some_and(|most| frame.len() - HEADER_BYTES <= most) {
-            let datagram = Bytes::from(frame).slice(HEADER_BYTES..);
-            // The path may have changed just now; then it is lost, as datagrams are.
-            let _ = live.connection.send_datagram(datagram);
-            continue;
-        }
-        put(live, frame).await;
+        // In a box, so that a connection to which nothing is told does not keep the room for it.
+        Box::pin(say(live, online)).await;
     }
+}
+
+async fn say<S: Service>(live: &Live<S>, online: Online) {
+    let mut frame = Vec::new();
+    if wire::write(&online, MAX_SERVER_FRAME, &mut frame).is_err() {
+        return;
+    }
+    // A datagram needs no length: it has one.
+    let fits = live.connection.max_datagram_size();
+    if fits.is_some_and(|most| frame.len() - HEADER_BYTES <= most) {
+        let datagram = Bytes::from(frame).slice(HEADER_BYTES..);
+        // The path may have changed just now; then it is lost, as datagrams are.
+        let _ = live.connection.send_datagram(datagram);
+        return;
+    }
+    put(live, frame).await;
 }
 
 /// Begins to tell who of some users is online, in the place of whoever was watched before.

@@ -1,16 +1,20 @@
-//! Answers on their way out of one connection. They come from any thread and in any order; one task writes them, all that
-//! have gathered at a time. What is owed is bounded, because a request counts until its answer is written.
+//! Answers on their way out of one connection. They come from any thread and in any order; one task at a time writes them, all that
+//! have gathered, and ends when there are no more: most connections have nothing to say most of the time. What is owed is bounded,
+//! because a request counts until its answer is written.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn::{SendStream, WriteError};
+use quinn::{Connection, SendStream, WriteError};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use waybill_core::wire::{
-    self, Acknowledged, BatchSent, Failure, FrameError, MAX_SERVER_FRAME, Refused, Sent,
+    self, Acknowledged, BatchSent, Bye, Code, Failure, FrameError, MAX_SERVER_FRAME, Refused, Sent,
     SentMessage, Welcome,
 };
+
+use super::connection::close;
 
 use super::options::SENDS_IN_FLIGHT;
 
@@ -49,40 +53,72 @@ impl Answer {
 }
 
 /// The answers of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     state: Mutex<State>,
-    /// There is an answer to write.
-    filled: Notify,
-    /// Something was written.
+    /// Something was written, or nothing will be any more.
     written: Notify,
+    connection: Connection,
+    /// Where it is written: answers come from threads of no runtime too.
+    runtime: Handle,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     answers: Vec<Answer>,
     /// Weight of the requests taken and not yet answered in writing.
     owed: usize,
-    /// No answer is owed any more once those here are written.
-    last: bool,
+    way: Way,
+}
+
+/// Where the control stream is.
+#[derive(Debug)]
+enum Way {
+    /// Here: there is nothing to write.
+    Free(SendStream),
+    /// With the task that writes.
+    Taken,
+    /// Nothing is written any more.
+    Gone,
 }
 
 impl Outbox {
+    /// For the answers of a connection, on this stream. Within a runtime.
+    pub(super) fn new(connection: Connection, to: SendStream) -> Self {
+        Self {
+            state: Mutex::new(State {
+                answers: Vec::new(),
+                owed: 0,
+                way: Way::Free(to),
+            }),
+            written: Notify::new(),
+            connection,
+            runtime: Handle::current(),
+        }
+    }
+
     /// Notes that answers of this weight are owed from now on.
     pub(super) fn owe(&self, weight: usize) {
         self.state.lock().owed += weight;
     }
 
     /// Takes an answer to be written.
-    pub(super) fn put(&self, answer: Answer) {
-        let first = {
+    pub(super) fn put(self: &Arc<Self>, answer: Answer) {
+        let to = {
             let mut state = self.state.lock();
-            state.answers.push(answer);
-            state.answers.len() == 1
+            match std::mem::replace(&mut state.way, Way::Taken) {
+                Way::Free(to) => {
+                    state.answers.push(answer);
+                    to
+                }
+                Way::Taken => return state.answers.push(answer),
+                Way::Gone => {
+                    state.way = Way::Gone;
+                    return;
+                }
+            }
         };
-        if first {
-            self.filled.notify_one();
-        }
+        self.runtime.spawn(Arc::clone(self).write(to));
     }
 
     /// Notes that a request was answered on another stream.
@@ -92,67 +128,82 @@ impl Outbox {
     }
 
     /// Refuses a request that was noted as owed.
-    pub(super) fn refuse(&self, request: u64, failure: Failure) {
+    pub(super) fn refuse(self: &Arc<Self>, request: u64, failure: Failure) {
         self.put(Answer::Refused(Refused { request, failure }));
     }
 
-    /// Returns when another request may be taken.
+    /// Returns when another request may be taken, or no answer is written any more.
     pub(super) async fn room(&self) {
         self.until(|state| state.owed < SENDS_IN_FLIGHT).await;
     }
 
-    /// Returns when nothing is owed.
+    /// Returns when nothing is owed, or no answer is written any more.
     pub(super) async fn settled(&self) {
         self.until(|state| state.owed == 0 && state.answers.is_empty())
             .await;
     }
 
+    /// Takes the stream when what is there was written; answers that come later are lost. `None` when it is gone.
+    pub(super) async fn take(&self) -> Option<SendStream> {
+        loop {
+            self.until(|state| matches!(state.way, Way::Free(_))).await;
+            let way = &mut self.state.lock().way;
+            match std::mem::replace(way, Way::Gone) {
+                Way::Free(to) => return Some(to),
+                // An answer came just now.
+                Way::Taken => *way = Way::Taken,
+                Way::Gone => return None,
+            }
+        }
+    }
+
     async fn until(&self, done: impl Fn(&State) -> bool) {
         loop {
             let written = self.written.notified();
-            if done(&self.state.lock()) {
-                return;
+            {
+                let state = self.state.lock();
+                if done(&state) || matches!(state.way, Way::Gone) {
+                    return;
+                }
             }
             written.await;
         }
     }
 
-    /// Lets [`Self::write`] end when it has written what is there.
-    pub(super) fn finish(&self) {
-        self.state.lock().last = true;
-        self.filled.notify_one();
-    }
-
-    /// Writes answers as they come, until [`Self::finish`]; gives the stream back.
-    pub(super) async fn write(
-        self: Arc<Self>,
-        mut to: SendStream,
-    ) -> Result<SendStream, WriteError> {
+    /// Writes what there is, until there is no more.
+    async fn write(self: Arc<Self>, mut to: SendStream) {
         let mut answers = Vec::new();
         loop {
-            let last = {
+            {
                 let mut state = self.state.lock();
                 if state.answers.is_empty() {
                     // No room is kept while nothing happens.
-                    answers = Vec::new();
                     state.answers = Vec::new();
+                    state.way = Way::Free(to);
+                    break;
                 }
                 std::mem::swap(&mut state.answers, &mut answers);
-                state.last
-            };
-            if answers.is_empty() {
-                if last {
-                    return Ok(to);
-                }
-                self.filled.notified().await;
-                continue;
             }
             let weight = answers.iter().map(Answer::weight).sum::<usize>();
-            // In a box, so that a connection that waits does not keep the room for it.
-            Box::pin(write_all(&mut answers, &mut to)).await?;
+            if write_all(&mut answers, &mut to).await.is_err() {
+                return self.give_up();
+            }
             self.state.lock().owed -= weight;
             self.written.notify_waiters();
         }
+        self.written.notify_waiters();
+    }
+
+    /// Nobody takes the answers any more.
+    fn give_up(&self) {
+        {
+            let mut state = self.state.lock();
+            state.way = Way::Gone;
+            state.answers = Vec::new();
+        }
+        let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
+        close(&self.connection, &bye);
+        self.written.notify_waiters();
     }
 }
 

@@ -54,41 +54,31 @@ pub(super) fn take<S: Service>(live: &Arc<Live<S>>, tail: Tail) {
             .outbox
             .refuse(tail.request, Failure::new(Code::TOO_MANY_TAILS, text));
     }
-    let here = Arc::clone(live);
-    tokio::spawn(async move {
-        serve(&here, tail).await;
-        here.tails.fetch_sub(1, Ordering::Relaxed);
-    });
+    tokio::spawn(serve(Arc::clone(live), Box::new(tail)));
 }
 
-async fn serve<S: Service>(live: &Live<S>, tail: Tail) {
-    let Some(mut open) = Box::pin(open(live, &tail)).await else {
-        return;
-    };
-    let end = follow(live, &tail, &mut open).await;
-    live.service.followed(&live.session, &tail, Followed::Ended);
-    if let Err(End::Failure(failure)) = end {
-        let refused = Refused {
-            request: tail.request,
-            failure,
-        };
-        // The stream may be gone by now, and then nobody listens.
-        let _ = Box::pin(write(&mut open.to, &refused)).await;
-        let _ = open.to.finish();
+async fn serve<S: Service>(live: Arc<Live<S>>, tail: Box<Tail>) {
+    if let Some(mut open) = Box::pin(open(&live, &tail)).await {
+        let end = open.follow(&live, &tail).await;
+        live.service.followed(&live.session, &tail, Followed::Ended);
+        if let End::Failure(failure) = end {
+            Box::pin(open.refuse(tail.request, failure)).await;
+        }
     }
+    live.tails.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// A tail that has its stream.
-struct Open<S: Service> {
+struct Open<W> {
     to: SendStream,
-    watch: S::Watch,
-    /// The first page: it was read to find out whether there can be a tail.
-    first: Option<Slice>,
-    opened: TailOpened,
+    watch: W,
+    machine: Machine<Vec<u8>>,
+    /// The last entry that was written.
+    at: Seq,
 }
 
 /// Begins the tail and opens its stream; `None` when it was refused or the peer is gone.
-async fn open<S: Service>(live: &Live<S>, tail: &Tail) -> Option<Box<Open<S>>> {
+async fn open<S: Service>(live: &Live<S>, tail: &Tail) -> Option<Box<Open<S::Watch>>> {
     let request = tail.request;
     let (slice, watch) = match begin(live, tail).await {
         Ok(begun) => begun,
@@ -100,17 +90,30 @@ async fn open<S: Service>(live: &Live<S>, tail: &Tail) -> Option<Box<Open<S>>> {
     // A peer that has no room for the stream has no answer yet; the tail is owed until it has.
     let to = live.connection.open_uni().await.ok()?;
     live.outbox.answered_elsewhere();
-    Some(Box::new(Open {
+    let mut machine = Machine::new(WINDOW, Timing::default(), Moment::ZERO);
+    // A stream carries one tail, and a new machine takes it.
+    let _ = machine.ask(request, tail.after, Job::Tail { head: slice.head });
+    let mut open = Box::new(Open {
         to,
         watch,
-        opened: TailOpened {
-            request,
-            epoch: slice.epoch,
-            floor: slice.floor,
-            head: slice.head,
-        },
-        first: Some(slice),
-    }))
+        machine,
+        at: tail.after,
+    });
+    let opened = TailOpened {
+        request,
+        epoch: slice.epoch,
+        floor: slice.floor,
+        head: slice.head,
+    };
+    write(&mut open.to, &opened).await.ok()?;
+    // The first page was read to find out whether there can be a tail.
+    if let Some(Wish::Read(_)) = open.machine.next(Moment::ZERO)
+        && let Err(failure) = open.took(request, &slice)
+    {
+        open.refuse(request, failure).await;
+        return None;
+    }
+    Some(open)
 }
 
 /// Watches the log, and then reads from the cursor: what comes in between is not missed.
@@ -130,69 +133,78 @@ async fn read<S: Service>(live: &Live<S>, user: &str, after: Seq) -> Result<Slic
     live.service.pull(&live.session, &read).await
 }
 
-async fn follow<S: Service>(live: &Live<S>, tail: &Tail, open: &mut Open<S>) -> Result<(), End> {
-    let request = tail.request;
-    let Open {
-        to,
-        watch,
-        first,
-        opened,
-    } = open;
-    Box::pin(write(to, opened)).await?;
-    let mut machine = Machine::new(WINDOW, Timing::default(), Moment::ZERO);
-    // A stream carries one tail, and a new machine takes it.
-    let _ = machine.ask(request, tail.after, Job::Tail { head: opened.head });
-    let note = |followed| live.service.followed(&live.session, tail, followed);
-    let mut at = tail.after;
-    let stopped = to.stopped();
-    tokio::pin!(stopped);
-    loop {
-        match machine.next(Moment::ZERO) {
-            Some(Wish::Read(wished)) => {
-                let slice = match first.take() {
-                    Some(slice) => slice,
-                    None => Box::pin(read(live, &tail.user, wished.after)).await?,
-                };
-                machine.took(request, took(request, &slice)?);
+impl<W: Watch> Open<W> {
+    async fn follow<S: Service>(&mut self, live: &Live<S>, tail: &Tail) -> End {
+        let stopped = self.to.stopped();
+        tokio::pin!(stopped);
+        loop {
+            while let Some(wish) = self.machine.next(Moment::ZERO) {
+                if let Err(end) = Box::pin(self.act(live, tail, wish)).await {
+                    return end;
+                }
             }
-            Some(Wish::Write {
+            tokio::select! {
+                grown = self.watch.grown() => {
+                    live.service.followed(&live.session, tail, Followed::Grown(grown));
+                    self.machine.grown(tail.request, grown.head);
+                }
+                _ = &mut stopped => return End::Stream,
+            }
+        }
+    }
+
+    async fn act<S: Service>(
+        &mut self,
+        live: &Live<S>,
+        tail: &Tail,
+        wish: Wish<Vec<u8>>,
+    ) -> Result<(), End> {
+        match wish {
+            Wish::Read(wished) => {
+                let slice = read(live, &tail.user, wished.after).await?;
+                self.took(tail.request, &slice)?;
+            }
+            Wish::Write {
                 page,
                 bytes,
                 last,
                 head,
                 ..
-            }) => {
-                Box::pin(to.write_chunk(Bytes::from(page))).await?;
-                let last = last.unwrap_or(at);
-                at = last;
-                note(Followed::Wrote { last, head });
+            } => {
+                self.to.write_chunk(Bytes::from(page)).await?;
+                self.at = last.unwrap_or(self.at);
+                let wrote = Followed::Wrote {
+                    last: self.at,
+                    head,
+                };
+                live.service.followed(&live.session, tail, wrote);
                 // QUIC has taken it, and takes the next when the peer has room for it.
-                machine.room(bytes, Moment::ZERO);
+                self.machine.room(bytes, Moment::ZERO);
             }
             // No times were set.
-            Some(Wish::Ping | Wish::Close(_)) => {}
-            None => {
-                *first = None;
-                tokio::select! {
-                    grown = watch.grown() => {
-                        note(Followed::Grown(grown));
-                        machine.grown(request, grown.head);
-                    }
-                    _ = &mut stopped => return Err(End::Stream),
-                }
-            }
+            Wish::Ping | Wish::Close(_) => {}
         }
+        Ok(())
     }
-}
 
-fn took(request: u64, slice: &Slice) -> Result<Took<Vec<u8>>, Failure> {
-    let page = page::encode(request, slice, TAIL_PAGE_BYTES)?;
-    Ok(Took {
-        bytes: page.frame.len(),
-        page: page.frame,
-        last: page.last,
-        head: slice.head,
-    })
+    fn took(&mut self, request: u64, slice: &Slice) -> Result<(), Failure> {
+        let page = page::encode(request, slice, TAIL_PAGE_BYTES)?;
+        let took = Took {
+            bytes: page.frame.len(),
+            page: page.frame,
+            last: page.last,
+            head: slice.head,
+        };
+        self.machine.took(request, took);
+        Ok(())
+    }
+
+    /// Says why the tail ends.
+    async fn refuse(&mut self, request: u64, failure: Failure) {
+        // The stream may be gone by now, and then nobody listens.
+        let _ = write(&mut self.to, &Refused { request, failure }).await;
+        let _ = self.to.finish();
+    }
 }
 
 async fn write<P: Payload>(to: &mut SendStream, payload: &P) -> Result<(), WriteError> {

@@ -76,39 +76,40 @@ pub(super) struct Connection<S> {
     began: Instant,
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve<S>(socket: WebSocketStream<S>, greeted: Greeted)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let Greeted { shared, live } = greeted;
-    let timing = Timing {
-        ping: Some(PING_AFTER),
-        silence: Some(SILENT_AFTER),
-        patience: Some(PATIENCE),
-        expires: Some(shared.service.left(&shared.principal)),
-        lived_out: None,
-    };
-    let mut connection = Connection {
-        machine: Machine::new(WINDOW, timing, Moment::ZERO),
-        listener: shared.service.listen(&shared.principal),
-        meter: shared.service.metrics().live.meter(Transport::WebSocket),
-        shared,
-        live,
-        socket,
-        watches: Watches::default(),
-        users: Vec::new(),
-        presence: None,
-        reading: None,
-        unflushed: 0,
-        began: Instant::now(),
-    };
-    let over = connection.run().await;
-    // The way to the goodbye may be long, and most connections are not on it.
-    Box::pin(connection.part(over)).await;
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
+    /// A connection whose client is known.
+    pub(super) fn new(socket: WebSocketStream<S>, greeted: Greeted) -> Self {
+        let Greeted { shared, live } = greeted;
+        let timing = Timing {
+            ping: Some(PING_AFTER),
+            silence: Some(SILENT_AFTER),
+            patience: Some(PATIENCE),
+            expires: Some(shared.service.left(&shared.principal)),
+            lived_out: None,
+        };
+        Self {
+            machine: Machine::new(WINDOW, timing, Moment::ZERO),
+            listener: shared.service.listen(&shared.principal),
+            meter: shared.service.metrics().live.meter(Transport::WebSocket),
+            shared,
+            live,
+            socket,
+            watches: Watches::default(),
+            users: Vec::new(),
+            presence: None,
+            reading: None,
+            unflushed: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// Serves it until it ends.
+    pub(super) async fn serve(&mut self) {
+        let over = self.run().await;
+        // The way to the goodbye may be long, and most connections are not on it.
+        Box::pin(self.part(over)).await;
+    }
+
     async fn run(&mut self) -> Over {
         loop {
             if let Err(over) = self.act() {

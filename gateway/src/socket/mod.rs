@@ -34,7 +34,7 @@ const SUBPROTOCOL: &str = "waybill.v1+json";
 const MAX_FRAME: usize = 256 * 1024;
 
 /// Read buffer of a connection, in bytes: most are idle, and each holds one.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 
 /// What may wait in memory for a slow peer: a window, the largest entry, and answers, whose number is bounded.
 const WRITE_BUFFER: usize = 4 * 1024 * 1024;

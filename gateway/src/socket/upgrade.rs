@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::debug;
 
-use super::{MAX_FRAME, READ_BUFFER, SUBPROTOCOL, WRITE_BUFFER, connection, greeting};
+use super::connection::Connection;
+use super::{MAX_FRAME, READ_BUFFER, SUBPROTOCOL, WRITE_BUFFER, greeting};
 use crate::auth::Principal;
 use crate::error::{Error, Kind, ProblemOptions};
 use crate::http::Answered;
@@ -127,15 +128,28 @@ async fn serve(
     ticket: Option<Arc<Principal>>,
     peer: SocketAddr,
 ) {
+    // What happens once has its future in a box, so that a connection that lives on does not keep the room for it.
+    if let Some(mut connection) = Box::pin(begin(service, socket, ticket, peer)).await {
+        connection.serve().await;
+    }
+}
+
+/// From the upgrade to the welcome; `None` when nobody came or was let in.
+async fn begin(
+    service: Service,
+    socket: OnUpgrade,
+    ticket: Option<Arc<Principal>>,
+    peer: SocketAddr,
+) -> Option<Box<Connection<TokioIo<Upgraded>>>> {
     let mut socket = match socket.await {
         Ok(socket) => over(socket).await,
-        Err(error) => return debug!(%peer, %error, "no upgrade"),
+        Err(error) => {
+            debug!(%peer, %error, "no upgrade");
+            return None;
+        }
     };
-    let greeted = Box::pin(greeting::greet(&mut socket, &service, ticket, peer));
-    if let Some(greeted) = greeted.await {
-        drop(service);
-        connection::serve(socket, greeted).await;
-    }
+    let greeted = greeting::greet(&mut socket, &service, ticket, peer).await?;
+    Some(Box::new(Connection::new(socket, greeted)))
 }
 
 async fn over(socket: Upgraded) -> WebSocketStream<TokioIo<Upgraded>> {
