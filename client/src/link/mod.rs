@@ -17,7 +17,7 @@ use waybill_core::wire::Outgoing;
 use crate::error::Error;
 use crate::message::Sent;
 use crate::store::Snapshot;
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// Longest time to make a connection, from its first packet to the server's answer to who we are.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
@@ -69,12 +69,8 @@ pub(crate) trait Way: Send + Sync {
 pub(crate) struct Opened {
     /// The link.
     pub link: Arc<dyn Link>,
-    /// Which history the server has.
-    pub epoch: Epoch,
-    /// The first entry still present.
-    pub floor: Seq,
-    /// The last one.
-    pub head: Seq,
+    /// The log.
+    pub reached: Reached,
 }
 
 /// A connection. A request on one that is gone fails with [`Error::Lost`] or [`Error::Ended`].

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::log_entry::LogEntry;
 use crate::message::{Sent, body};
 use crate::store::{SNAPSHOT_CONVERSATIONS, Snapshot};
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// How long the server may hold a poll open, in seconds.
 const WAIT_SECONDS: u64 = 25;
@@ -71,9 +71,7 @@ impl Way for PollWay {
             let (epoch, floor, head) = reached;
             Ok(Opened {
                 link: Arc::new(link),
-                epoch,
-                floor,
-                head,
+                reached: Reached { epoch, floor, head },
             })
         })
     }

@@ -13,7 +13,7 @@ use crate::connector::{Connector, Identity, PullFirst};
 use crate::error::Error;
 use crate::log_entry::LogEntry;
 use crate::message::Sent;
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 4;
@@ -118,9 +118,7 @@ impl Inner {
         };
         Ok(Opened {
             link: Arc::new(link),
-            epoch,
-            floor,
-            head,
+            reached: Reached { epoch, floor, head },
         })
     }
 }

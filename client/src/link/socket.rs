@@ -24,7 +24,7 @@ use super::quic::silent;
 use super::{ANSWER, CONNECT, Doing, Link, Opened, READ_AHEAD, Way};
 use crate::error::Error;
 use crate::message::{Sent, body};
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 use frames::{ServerFrame, hello, pull};
 use io::{Answer, Ask, Socket};
 
@@ -113,9 +113,11 @@ impl Inner {
                 user: self.user.clone(),
                 first: Mutex::new(first.filter(|first| !first.entries.is_empty())),
             }),
-            epoch: reached.epoch,
-            floor: reached.floor,
-            head: reached.head,
+            reached: Reached {
+                epoch: reached.epoch,
+                floor: reached.floor,
+                head: reached.head,
+            },
         })
     }
 
