@@ -42,7 +42,7 @@ pub enum Event {
         /// Its last entry so far.
         until: Seq,
     },
-    /// A message was sent.
+    /// A message was sent, and has left the outbox. Told once of each.
     Sent(Sent),
     /// The server will not have a message. It stays in the outbox, with the reason, until it is discarded.
     Refused {

@@ -1,17 +1,20 @@
 //! The client library against the program, over each of its transports.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use waybill_client::store::Store;
 use waybill_client::{Client, Config, End, Event, Events, LogEntry, Message, Transport, Trust};
 use waybill_core::id::Seq;
-use waybill_tests::harness::{Api, PATIENCE, Server};
+use waybill_tests::harness::{Api, PATIENCE, Server, back_up, put_back, restore};
 
 const ALL: [Transport; 3] = [Transport::Quic, Transport::WebSocket, Transport::LongPoll];
 
 struct World {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     server: Server,
     admin: Api,
 }
@@ -22,7 +25,7 @@ impl World {
         let server = Server::start(&directory.path().join("data"));
         let admin = Api::admin(&server);
         World {
-            _directory: directory,
+            directory,
             server,
             admin,
         }
@@ -50,6 +53,31 @@ impl World {
     fn send(&mut self, to: &str, text: &str) -> Value {
         let send = || self.admin.send_text(to, text);
         tokio::task::block_in_place(send)
+    }
+
+    /// The server is lost, and a copy of it takes its place, as another history. `meanwhile` is done while there is none. The
+    /// history's epoch.
+    async fn restored(self, meanwhile: impl AsyncFnOnce()) -> (World, String) {
+        let World {
+            directory, server, ..
+        } = self;
+        let (data, backup) = (server.data().to_owned(), directory.path().join("backup"));
+        let ports = [server.http().port(), server.quic().port(), 0, 0];
+        let done = tokio::task::block_in_place(|| {
+            server.stop();
+            put_back(&backup, &data);
+            restore(&data, &["--json"]).well().json_lines().remove(0)
+        });
+        meanwhile().await;
+        let start = || Server::start_on(&data, "", ports);
+        let server = tokio::task::block_in_place(start);
+        let admin = Api::admin(&server);
+        let world = World {
+            directory,
+            server,
+            admin,
+        };
+        (world, done["epoch"].as_str().unwrap().to_owned())
     }
 }
 
@@ -265,4 +293,112 @@ async fn what_a_user_may_not_read_is_the_end() {
         let end = timeout(PATIENCE, client.ended()).await.expect("an end");
         assert!(matches!(end, End::Forbidden(_)), "{transport:?}: {end:?}");
     }
+}
+
+/// What is in a log, by clientMsgID, and how often.
+fn by_key(log: &[Value]) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for entry in log {
+        if let Some(key) = entry["clientMsgID"].as_str() {
+            *found.entry(key.to_owned()).or_default() += 1;
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_lives_across_a_restore_has_exactly_what_the_server_has_then() {
+    let mut world = World::start();
+    let stores = tempfile::tempdir().unwrap();
+    let mut devices = Vec::new();
+    for (at, transport) in ALL.into_iter().enumerate() {
+        let device = format!("device-{at}");
+        let store = stores.path().join(&device);
+        let config = world.config("ann", &device, transport).store(&store);
+        let client = open(config).await;
+        let events = client.events();
+        devices.push((device, store, client, events));
+    }
+    // What each device sends to bob, under its own key.
+    let key = |what: &str, device: &str| format!("{what} of {device}");
+    let send = async |devices: &[(String, _, Client, Events)], what: &str| {
+        for (device, _, client, _) in devices {
+            let message = Message::text("bob", what).key(key(what, device));
+            client.send(message).await.unwrap();
+        }
+    };
+    for number in 0..20 {
+        world.send("ann", &number.to_string());
+    }
+    send(&devices, "kept").await;
+    tokio::task::block_in_place(|| back_up(&world.server, &world.directory.path().join("backup")));
+    let kept = world.admin.log("ann");
+    for number in 0..30 {
+        world.send("ann", &format!("lost {number}"));
+    }
+    send(&devices, "lost").await;
+    let lost = world.admin.log("ann").split_off(kept.len());
+    for (_, _, client, _) in &devices {
+        stored(client, (kept.len() + lost.len()) as u64).await;
+    }
+
+    let (mut world, epoch) = world
+        .restored(async || {
+            for (device, _, client, _) in &devices {
+                let message = Message::text("bob", "new").key(key("new", device));
+                client.enqueue(message).await.unwrap();
+            }
+        })
+        .await;
+    for number in 0..10 {
+        world.send("ann", &format!("new {number}"));
+    }
+    for (_, _, client, events) in &mut devices {
+        until(events, |event| matches!(event, Event::NewHistory { .. })).await;
+        let sent = async {
+            while !client.outbox().await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, sent).await.expect("the outbox is sent");
+    }
+    send(&devices, "after").await;
+
+    let log = tokio::task::block_in_place(|| world.admin.log("ann"));
+    let (before, since) = log.split_at(kept.len());
+    assert_eq!(before, kept);
+    let left_out = since.iter().take_while(|entry| entry["kind"] == 9).count();
+    assert_eq!(left_out, 1_000);
+    // Ten from the manager, and the echo of two from each device.
+    assert_eq!(since.len(), left_out + 10 + 2 * devices.len());
+    let expected: BTreeMap<_, _> = ["kept", "new", "after"]
+        .into_iter()
+        .flat_map(|what| {
+            devices
+                .iter()
+                .map(move |(device, ..)| (key(what, device), 1))
+        })
+        .collect();
+    assert_eq!(by_key(&world.admin.log("bob")), expected);
+    for device in devices {
+        ends_with(device, &log, &epoch).await;
+    }
+}
+
+/// A device has this log, in its store too, as the second history that it has seen.
+async fn ends_with(device: (String, PathBuf, Client, Events), log: &[Value], epoch: &str) {
+    let (device, store, client, mut events) = device;
+    let entries = stored(&client, log.len() as u64).await;
+    assert_eq!(values(&entries), log, "{device}");
+    assert_eq!(client.close().await, End::Closed);
+    while let Some(event) = events.next().await {
+        let again = matches!(event, Event::NewHistory { .. } | Event::Missing { .. });
+        assert!(!again, "{device}: {event:?}");
+    }
+    let store = Store::open(&store, "ann", &device).unwrap();
+    let position = store.position();
+    assert_eq!(hex::encode(position.epoch.unwrap().0), epoch, "{device}");
+    assert_eq!(position.cursor, Seq(log.len() as u64), "{device}");
+    assert_eq!((position.building, position.generation), (false, 1));
+    assert_eq!(store.gaps().unwrap(), [], "{device}");
 }

@@ -2,37 +2,14 @@
 //! gave out is given out again.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use waybill_tests::harness::{Api, Http, Ran, Server, run, verify, waybill};
+use waybill_tests::harness::{Api, Server, back_up, copy, put_back, restore, verify};
 
 /// Messages that are lost, and that come after.
 const LOST: u64 = 50;
 const NEW: u64 = 20;
-
-/// As `cp -a` does: secrets stay their owner's.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    let mode = std::fs::metadata(from).unwrap().permissions();
-    std::fs::set_permissions(to, mode).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), &to).unwrap();
-        }
-    }
-}
-
-fn restore(data: &Path, more: &[&str]) -> Ran {
-    let mut command: Command = waybill();
-    command.arg("restore").arg("--data").arg(data).args(more);
-    run(&mut command)
-}
 
 /// A notice to a user, with a key.
 fn notice(api: &mut Api, to: &str, number: u64) -> Value {
@@ -96,13 +73,8 @@ impl Disaster {
         let server = Server::start(&data);
         let mut api = Api::admin(&server);
         let kept: Vec<Value> = (0..30).map(|n| notice(&mut api, "ann", n)).collect();
-        // The operators' copy of a running server, and its secrets.
-        let headers = [("Content-Type", "application/json")];
-        let taken = Http::new(server.ops()).request("POST", "/snapshot", &headers, b"");
-        let taken = PathBuf::from(taken.unwrap().json()["path"].as_str().unwrap());
         let backup = directory.path().join("backup");
-        copy(&taken, &backup);
-        copy(&data.join("secrets"), &backup.join("secrets"));
+        back_up(&server, &backup);
         let lost = (30..30 + LOST)
             .map(|n| notice(&mut api, "ann", n))
             .collect();
@@ -111,8 +83,7 @@ impl Disaster {
             .unwrap()
             .to_owned();
         server.stop();
-        std::fs::rename(&data, directory.path().join("broken")).unwrap();
-        copy(&backup, &data);
+        put_back(&backup, &data);
         Self {
             directory,
             kept,

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use waybill_core::wire::{CODES, Code, Failure};
 
-use super::CONNECT;
+use super::{CONNECT, silent};
 use crate::error::Error;
 use crate::trust::{Trust, tls};
 
@@ -191,10 +191,10 @@ impl Http {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) if used => continue,
                 Ok(Err(error)) => return Err(Error::Lost(error.to_string()).into()),
-                Err(_) => return Err(super::quic::silent("HTTP").into()),
+                Err(_) => return Err(silent("HTTP").into()),
             };
             let answer = timeout(patience, read(response)).await;
-            let answer = answer.unwrap_or_else(|_| Err(super::quic::silent("HTTP").into()));
+            let answer = answer.unwrap_or_else(|_| Err(silent("HTTP").into()));
             if !matches!(&answer, Err(problem) if problem.error.code().is_none()) {
                 *kept = Some(sender);
             }

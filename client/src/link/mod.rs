@@ -2,22 +2,23 @@
 //! connect, or what to store.
 
 pub(crate) mod http;
+mod json;
 pub(crate) mod poll;
 pub(crate) mod quic;
 pub(crate) mod socket;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use waybill_core::id::{Epoch, Seq};
-use waybill_core::wire::Outgoing;
+use waybill_core::id::Seq;
+use waybill_core::wire::{Code, Outgoing};
 
 use crate::error::Error;
 use crate::message::Sent;
 use crate::store::Snapshot;
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// Longest time to make a connection, from its first packet to the server's answer to who we are.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
@@ -69,12 +70,8 @@ pub(crate) trait Way: Send + Sync {
 pub(crate) struct Opened {
     /// The link.
     pub link: Arc<dyn Link>,
-    /// Which history the server has.
-    pub epoch: Epoch,
-    /// The first entry still present.
-    pub floor: Seq,
-    /// The last one.
-    pub head: Seq,
+    /// The log.
+    pub reached: Reached,
 }
 
 /// A connection. A request on one that is gone fails with [`Error::Lost`] or [`Error::Ended`].
@@ -98,10 +95,27 @@ pub(crate) trait Snapshots: Send + Sync {
     fn take(&self) -> Doing<Result<Snapshot, Error>>;
 }
 
-/// The bytes behind 32 hexadecimal digits.
-pub(crate) fn epoch(text: &str) -> Result<Epoch, Error> {
-    let mut bytes = [0; 16];
-    hex::decode_to_slice(text, &mut bytes)
-        .map_err(|_| Error::Protocol(format!("{text:?} is no epoch")))?;
-    Ok(Epoch(bytes))
+/// Entries that came with the first answer of a server, for whoever follows the log from right before them.
+struct First(Mutex<Option<Batch>>);
+
+impl First {
+    fn new(batch: Option<Batch>) -> Self {
+        Self(Mutex::new(batch))
+    }
+
+    /// Takes them, where they are the ones after a seq.
+    fn take(&self, after: Seq) -> Option<Batch> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.filter(|first| first.entries.first().map(|it| it.seq) == Some(after.next()))
+    }
+}
+
+/// Whether a log cannot be read from where it was asked for, because it begins later, ends before, or is another one.
+fn is_elsewhere(code: Code) -> bool {
+    matches!(code, Code::TOO_OLD | Code::AHEAD | Code::OTHER_EPOCH)
+}
+
+/// No answer in time.
+fn silent(what: &str) -> Error {
+    Error::Lost(format!("no answer over {what}"))
 }

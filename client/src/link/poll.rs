@@ -1,6 +1,6 @@
 //! The log by long poll over HTTP, for networks that let nothing else through.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
@@ -8,21 +8,24 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use waybill_core::id::Seq;
-use waybill_core::wire::{Code, Failure, Outgoing};
+use waybill_core::wire::Outgoing;
 
 use super::http::{Http, Lane, Problem, Target, segment};
-use super::{ANSWER, Doing, Link, Opened, PAGE, READ_AHEAD, Snapshots, Way, epoch};
+use super::json::{self, epoch, wrong};
+use super::{ANSWER, Doing, First, Link, Opened, PAGE, READ_AHEAD, Snapshots, Way, is_elsewhere};
 use crate::error::Error;
-use crate::log_entry::LogEntry;
-use crate::message::{Sent, body};
+use crate::message::Sent;
 use crate::store::{SNAPSHOT_CONVERSATIONS, Snapshot};
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// How long the server may hold a poll open, in seconds.
 const WAIT_SECONDS: u64 = 25;
 
 /// Conversations asked for at a time.
 const CONVERSATIONS: usize = 100;
+
+/// Most pages of conversations that are asked for: many more than it takes to have [`SNAPSHOT_CONVERSATIONS`].
+const CONVERSATION_PAGES: usize = 1_000;
 
 /// A way by long poll.
 #[derive(Clone)]
@@ -59,21 +62,17 @@ impl Way for PollWay {
         let way = self.clone();
         Box::pin(async move {
             let inner = way.link()?;
-            let (page, first) = match inner.pull(after, None).await {
-                Ok((page, batch)) => (page, Some(batch)),
-                Err(problem) => (problem.span()?, None),
+            let (reached, first) = match inner.pull(after, None).await {
+                Ok((reached, batch)) => (reached, Some(batch)),
+                Err(problem) => (problem.reached()?, None),
             };
-            let reached = (epoch(&page.epoch)?, Seq(page.floor), Seq(page.head));
             let link = PollLink {
                 inner: Arc::new(inner),
-                first: Mutex::new(first.filter(|first| !first.entries.is_empty())),
+                first: First::new(first),
             };
-            let (epoch, floor, head) = reached;
             Ok(Opened {
                 link: Arc::new(link),
-                epoch,
-                floor,
-                head,
+                reached,
             })
         })
     }
@@ -91,30 +90,14 @@ impl Snapshots for PollWay {
     }
 }
 
-/// The ends of a log, in a page and in the problems that say that the log is elsewhere.
-#[derive(Deserialize)]
-struct Span {
-    epoch: String,
-    floor: u64,
-    head: u64,
-}
-
 impl Problem {
     /// The ends of the log, where the problem is that the cursor is not between them.
-    fn span(self) -> Result<Span, Error> {
-        let elsewhere = matches!(
-            self.error.code(),
-            Some(Code::TOO_OLD | Code::AHEAD | Code::OTHER_EPOCH)
-        );
-        match serde_json::from_slice(&self.body) {
-            Ok(span) if elsewhere => Ok(span),
+    fn reached(self) -> Result<Reached, Error> {
+        match json::reached(&self.body) {
+            Ok(reached) if self.error.code().is_some_and(is_elsewhere) => Ok(reached),
             _ => Err(self.error),
         }
     }
-}
-
-fn wrong(error: serde_json::Error) -> Error {
-    Error::Protocol(format!("the answer cannot be read: {error}"))
 }
 
 struct Inner {
@@ -124,11 +107,7 @@ struct Inner {
 }
 
 impl Inner {
-    async fn pull(&self, after: Seq, wait: Option<u64>) -> Result<(Span, Batch), Problem> {
-        #[derive(Deserialize)]
-        struct Entries {
-            entries: Vec<Box<RawValue>>,
-        }
+    async fn pull(&self, after: Seq, wait: Option<u64>) -> Result<(Reached, Batch), Problem> {
         let user = &self.user;
         let (wait, patience) = match wait {
             Some(seconds) => (
@@ -141,25 +120,12 @@ impl Inner {
         let answer = self
             .http
             .ask(Lane::Read, Method::GET, &path, None, patience);
-        let answer = answer.await?;
-        let span: Span = serde_json::from_slice(&answer).map_err(wrong)?;
-        let Entries { entries } = serde_json::from_slice(&answer).map_err(wrong)?;
-        let entries = entries
-            .into_iter()
-            .map(|entry| LogEntry::read(Box::<str>::from(entry)));
-        let batch = Batch {
-            epoch: epoch(&span.epoch)?,
-            head: Seq(span.head),
-            entries: entries
-                .collect::<Result<_, _>>()
-                .map_err(|error| Error::Protocol(error.to_string()))?,
-        };
-        Ok((span, batch))
+        Ok(json::page(&answer.await?)?)
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Problem> {
         #[derive(Deserialize)]
-        struct First {
+        struct Head {
             epoch: String,
             seq: u64,
         }
@@ -175,10 +141,10 @@ impl Inner {
                 .await
         };
         let answer = ask(format!("/v1/users/{user}/snapshot?limit={CONVERSATIONS}")).await?;
-        let First { epoch: text, seq } = serde_json::from_slice(&answer).map_err(wrong)?;
+        let Head { epoch: text, seq } = serde_json::from_slice(&answer).map_err(wrong)?;
         let mut list: List = serde_json::from_slice(&answer).map_err(wrong)?;
         let mut conversations: Vec<String> = Vec::new();
-        loop {
+        for _ in 0..CONVERSATION_PAGES {
             let more = list.conversations.into_iter().map(|it| it.get().to_owned());
             conversations.extend(more);
             let Some(cursor) = list.cursor else { break };
@@ -201,19 +167,13 @@ impl Inner {
 
 struct PollLink {
     inner: Arc<Inner>,
-    first: Mutex<Option<Batch>>,
+    first: First,
 }
 
 impl Link for PollLink {
     fn follow(&self, after: Seq) -> mpsc::Receiver<Result<Batch, Error>> {
         let (to, batches) = mpsc::channel(READ_AHEAD);
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let first =
-            first.filter(|first| first.entries.first().map(|it| it.seq) == Some(after.next()));
+        let first = self.first.take(after);
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             let reading = read(&inner, after, first, &to);
@@ -231,10 +191,7 @@ impl Link for PollLink {
     fn send(&self, message: Outgoing) -> Doing<Result<Sent, Error>> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            // What is no JSON is refused as the server would.
-            let body = body(&message).map_err(|error| {
-                Error::Refused(Failure::new(Code::MALFORMED, format!("content: {error}")))
-            })?;
+            let body = json::message(&message)?;
             let answer =
                 inner
                     .http

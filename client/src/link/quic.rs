@@ -1,19 +1,21 @@
 //! The log over QUIC: a pull in the first flight of a resumed connection, then a tail.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use waybill_core::id::Seq;
-use waybill_core::wire::{Code, Outgoing, Page};
+use waybill_core::wire::{Outgoing, Page};
 
-use super::{ANSWER, CONNECT, Doing, Link, Opened, PAGE, READ_AHEAD, Way};
+use super::{
+    ANSWER, CONNECT, Doing, First, Link, Opened, PAGE, READ_AHEAD, Way, is_elsewhere, silent,
+};
 use crate::connection::Connection;
 use crate::connector::{Connector, Identity, PullFirst};
 use crate::error::Error;
 use crate::log_entry::LogEntry;
 use crate::message::Sent;
-use crate::sync::Batch;
+use crate::sync::{Batch, Reached};
 
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 4;
@@ -88,7 +90,7 @@ impl Inner {
             match pulled.unwrap_or_else(|_| Err(silent("QUIC"))) {
                 Ok((connection, page, _)) => return self.opened(connection, Some(page)),
                 // The log is not what was expected: what it is, the welcome says.
-                Err(error) if is_elsewhere(&error) && self.user.is_empty() => {
+                Err(error) if error.code().is_some_and(is_elsewhere) && self.user.is_empty() => {
                     let connection = self
                         .connector
                         .connect(*address, &self.name, &self.identity)
@@ -110,30 +112,18 @@ impl Inner {
                 (welcome.epoch, welcome.floor, welcome.head)
             }
         };
+        let reached = Reached { epoch, floor, head };
         let first = page.map(batch).transpose()?;
         let link = QuicLink {
             connection,
             user: self.user.clone(),
-            first: Mutex::new(first.filter(|first| !first.entries.is_empty())),
+            first: First::new(first),
         };
         Ok(Opened {
             link: Arc::new(link),
-            epoch,
-            floor,
-            head,
+            reached,
         })
     }
-}
-
-fn is_elsewhere(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Some(Code::TOO_OLD | Code::AHEAD | Code::OTHER_EPOCH)
-    )
-}
-
-pub(super) fn silent(what: &str) -> Error {
-    Error::Lost(format!("no answer over {what}"))
 }
 
 fn batch(page: Page) -> Result<Batch, Error> {
@@ -150,20 +140,13 @@ fn batch(page: Page) -> Result<Batch, Error> {
 struct QuicLink {
     connection: Connection,
     user: String,
-    /// What came with the welcome.
-    first: Mutex<Option<Batch>>,
+    first: First,
 }
 
 impl Link for QuicLink {
     fn follow(&self, after: Seq) -> mpsc::Receiver<Result<Batch, Error>> {
         let (to, batches) = mpsc::channel(READ_AHEAD);
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let first =
-            first.filter(|first| first.entries.first().map(|it| it.seq) == Some(after.next()));
+        let first = self.first.take(after);
         let (connection, user) = (self.connection.clone(), self.user.clone());
         tokio::spawn(async move {
             if let Err(error) = read(&connection, &user, after, first, &to).await {

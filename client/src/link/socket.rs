@@ -3,7 +3,7 @@
 mod frames;
 mod io;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hyper::Request;
 use hyper::header::{
@@ -17,13 +17,14 @@ use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use waybill_core::id::Seq;
-use waybill_core::wire::{Code, Failure, Outgoing};
+use waybill_core::wire::Outgoing;
 
 use super::http::{Target, refusal};
-use super::quic::silent;
-use super::{ANSWER, CONNECT, Doing, Link, Opened, READ_AHEAD, Way};
+use super::{
+    ANSWER, CONNECT, Doing, First, Link, Opened, READ_AHEAD, Way, is_elsewhere, json, silent,
+};
 use crate::error::Error;
-use crate::message::{Sent, body};
+use crate::message::Sent;
 use crate::sync::Batch;
 use frames::{ServerFrame, hello, pull};
 use io::{Answer, Ask, Socket};
@@ -90,14 +91,14 @@ impl Inner {
         let (reached, first) = loop {
             match io::hear(&mut socket).await? {
                 ServerFrame::Welcome => welcomed = true,
-                ServerFrame::Page(FIRST_PULL, span, batch) if welcomed => {
-                    break (span, Some(batch));
+                ServerFrame::Page(FIRST_PULL, reached, batch) if welcomed => {
+                    break (reached, Some(batch));
                 }
                 // The log is not what was expected; the refusal says what it is.
-                ServerFrame::Refused(FIRST_PULL, failure, Some(span))
-                    if welcomed && is_elsewhere(&failure) =>
+                ServerFrame::Refused(FIRST_PULL, failure, Some(reached))
+                    if welcomed && is_elsewhere(failure.code) =>
                 {
-                    break (span, None);
+                    break (reached, None);
                 }
                 ServerFrame::Refused(_, failure, _) => return Err(Error::Refused(failure)),
                 ServerFrame::Bye(error) => return Err(error),
@@ -111,11 +112,9 @@ impl Inner {
             link: Arc::new(SocketLink {
                 asks,
                 user: self.user.clone(),
-                first: Mutex::new(first.filter(|first| !first.entries.is_empty())),
+                first: First::new(first),
             }),
-            epoch: reached.epoch,
-            floor: reached.floor,
-            head: reached.head,
+            reached,
         })
     }
 
@@ -149,17 +148,10 @@ impl Inner {
     }
 }
 
-fn is_elsewhere(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        Code::TOO_OLD | Code::AHEAD | Code::OTHER_EPOCH
-    )
-}
-
 struct SocketLink {
     asks: mpsc::Sender<Ask>,
     user: String,
-    first: Mutex<Option<Batch>>,
+    first: First,
 }
 
 /// Asks, and waits for the answer.
@@ -180,10 +172,7 @@ async fn ask(
 impl Link for SocketLink {
     fn follow(&self, after: Seq) -> mpsc::Receiver<Result<Batch, Error>> {
         let (to, batches) = mpsc::channel(READ_AHEAD);
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = { first }.take();
-        let first =
-            first.filter(|first| first.entries.first().map(|it| it.seq) == Some(after.next()));
+        let first = self.first.take(after);
         let (asks, user) = (self.asks.clone(), self.user.clone());
         tokio::spawn(async move {
             let follow = Ask::Follow {
@@ -204,9 +193,7 @@ impl Link for SocketLink {
     fn send(&self, message: Outgoing) -> Doing<Result<Sent, Error>> {
         let asks = self.asks.clone();
         Box::pin(async move {
-            let message = body(&message).map_err(|error| {
-                Error::Refused(Failure::new(Code::MALFORMED, format!("content: {error}")))
-            })?;
+            let message = json::message(&message)?;
             match ask(asks, move |request| frames::send(request, &message)).await? {
                 Answer::Sent(sent) => Ok(sent),
                 Answer::Acknowledged => Err(io::unexpected()),

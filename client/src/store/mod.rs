@@ -28,6 +28,9 @@ pub const READ_ENTRIES: u32 = 1_000;
 /// Most conversations kept of a snapshot.
 pub const SNAPSHOT_CONVERSATIONS: u32 = 10_000;
 
+/// Largest seq or time that a store holds: the integers of SQLite have a sign.
+pub(crate) const LARGEST: u64 = i64::MAX.cast_unsigned();
+
 /// Where synchronisation stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {

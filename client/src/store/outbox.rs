@@ -99,15 +99,16 @@ impl Store {
         bytes.map(|bytes| decoded(&bytes)).transpose()
     }
 
-    /// A message was sent: it leaves the outbox.
+    /// A message was sent: it leaves the outbox. The answer says whether it was still there.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn sent(&self, id: u64) -> Result<(), StoreError> {
-        self.connection
+    pub fn sent(&self, id: u64) -> Result<bool, StoreError> {
+        let deleted = self
+            .connection
             .prepare_cached("DELETE FROM outbox WHERE id = ?1")?
             .execute([signed(id)?])?;
-        Ok(())
+        Ok(deleted > 0)
     }
 
     /// The server will not have a message: it stays, with the reason, until it is discarded or put in again. Its key; `None`

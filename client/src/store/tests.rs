@@ -153,7 +153,8 @@ fn one_key_stands_for_one_message_until_it_is_sent() {
     let error = store.enqueue(&other, 3).unwrap_err();
     assert_eq!(error, StoreError::KeyTaken("k".to_owned()));
     assert_eq!(store.outgoing(id).unwrap(), Some(message.clone()));
-    store.sent(id).unwrap();
+    assert!(store.sent(id).unwrap());
+    assert!(!store.sent(id).unwrap(), "it was sent already");
     assert_eq!(store.outgoing(id).unwrap(), None);
     let next = store.enqueue(&other, 4).unwrap();
     assert!(next > id, "numbers are not given twice");

@@ -11,9 +11,9 @@ use super::backoff::Backoff;
 use super::outgoing::Outgoing;
 use super::reports::Reports;
 use super::words::{Event, LinkId, News, Reached, Wish};
-use super::{Batch, End, Pace, millis};
+use super::{Batch, End, Pace, check, millis};
 use crate::error::Error;
-use crate::store::Position;
+use crate::store::{Position, Snapshot};
 
 /// Longest time that a closing client waits for what is under way, in milliseconds.
 const GOODBYE: u64 = 3_000;
@@ -116,15 +116,13 @@ impl Machine {
             Event::Tick => {}
             Event::Connected(link, reached) => self.connected(link, reached),
             Event::Trouble(link, error) => self.trouble(link, error),
-            Event::NoSnapshot(link, error) => {
-                self.storing = false;
-                self.trouble(link, error);
-                self.settle_history();
-            }
+            Event::Snapshot(link, reached, snapshot) => self.snapshot(link, reached, snapshot),
+            Event::NoSnapshot(link, error) => self.no_snapshot(link, error),
             Event::Batch(link, batch) => self.batch(link, batch),
             Event::Stored(position) => self.stored(position),
             Event::Queued(id, lane) => self.outgoing.add(id, lane),
             Event::Answered(link, id, error) => self.answered(link, id, error),
+            Event::Gone(id) => self.outgoing.done(id),
             Event::Acknowledged(link, seq, error) => self.acknowledged(link, seq, error),
             Event::Forgotten(until) => self.position.forgotten = until,
             Event::Moved => self.moved(),
@@ -291,20 +289,31 @@ impl Machine {
         if self.online() != Some(link) || self.storing {
             return;
         }
-        if self.position.epoch != Some(batch.epoch) {
-            // The server changed its history under a connection. The next one sorts it out.
-            let error = Error::Protocol("entries of another history".to_owned());
+        if let Err(error) = check::batch(&self.position, &batch) {
             return self.trouble(link, error);
         }
-        let Some(first) = batch.entries.first() else {
+        if batch.entries.is_empty() {
             return;
-        };
-        if first.seq.0 != self.position.cursor.0 + 1 {
-            let text = format!("after {} comes {}", self.position.cursor, first.seq);
-            return self.trouble(link, Error::Protocol(text));
         }
         self.storing = true;
         self.wishes.push(Wish::Store(batch));
+    }
+
+    /// A snapshot is as good when the connection that it was taken for is gone.
+    fn snapshot(&mut self, link: LinkId, reached: Reached, snapshot: Snapshot) {
+        match check::snapshot(&reached, &snapshot) {
+            Ok(()) => {
+                let head = reached.head;
+                self.wishes.push(Wish::Skip { head, snapshot });
+            }
+            Err(error) => self.no_snapshot(link, error),
+        }
+    }
+
+    fn no_snapshot(&mut self, link: LinkId, error: Error) {
+        self.storing = false;
+        self.trouble(link, error);
+        self.settle_history();
     }
 
     fn stored(&mut self, position: Position) {
@@ -396,7 +405,7 @@ impl Machine {
 
     fn answered(&mut self, link: LinkId, id: u64, error: Option<Error>) {
         let Some(error) = error else {
-            // Done, on whatever connection.
+            // Done, on whatever connection. Of two that say so the store believes the first.
             self.outgoing.done(id);
             return self.wishes.push(Wish::Settle { id, refusal: None });
         };

@@ -1,6 +1,8 @@
 //! Keeping a store in step with a server: [`machine`] decides, [`run`] does.
 
 mod backoff;
+mod check;
+mod links;
 mod machine;
 mod outgoing;
 mod reading;
@@ -18,6 +20,8 @@ use waybill_core::wire::Code;
 
 use crate::error::Error;
 use crate::log_entry::LogEntry;
+
+pub(crate) use words::Reached;
 
 /// Entries of a log, as they come from a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use waybill_core::id::Seq;
 use waybill_core::wire::Outgoing;
 
+use super::links::Links;
 use super::machine::Machine;
-use super::reading::{Reading, next};
-use super::sender::send_in_order;
 use super::words::{Event as Happened, LinkId, News, Reached, Wish};
 use super::{Batch, End, Pace};
 use crate::error::Error;
 use crate::event::{Event, SendError};
-use crate::link::{Link, Opened, Snapshots, Transport, Way};
+use crate::link::{Opened, Snapshots, Transport, Way};
 use crate::message::{Sent, lane};
 use crate::store::thread::Keeper;
 use crate::store::{Position, Snapshot, StoreError};
@@ -28,9 +26,6 @@ const ENTERING: usize = 64;
 
 /// How far ahead a tick is set when nothing is due.
 const FAR: Duration = Duration::from_secs(3_600);
-
-/// Longest wait for connections to be closed at the end.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What the program asks.
 pub(crate) enum Command {
@@ -78,11 +73,12 @@ pub(crate) struct Parts {
 pub(super) enum Done {
     Connected(LinkId, Result<Opened, Error>),
     Happened(Happened),
-    Answered(LinkId, u64, Result<Option<Sent>, Error>),
+    Answered(LinkId, u64, Result<Sent, Error>),
     Queued(u64, u64, Queued),
     /// Either it was sent, or the message with this key will not be.
     Settled(u64, Result<Sent, (String, Error)>),
-    Skipped(Snapshot, Position),
+    /// The store goes on after this entry.
+    Skipped(Seq, Position),
     Broken(StoreError),
 }
 
@@ -94,16 +90,9 @@ pub(super) struct Queued {
     sent: Option<Waiter>,
 }
 
-/// A link in use.
-struct Live {
-    link: Arc<dyn Link>,
-    /// Numbers of messages, in the order in which they are to be sent. At most [`Pace::sends`] wait here.
-    ids: mpsc::UnboundedSender<u64>,
-}
-
 struct Runner {
     machine: Machine,
-    ways: Vec<(Transport, Arc<dyn Way>)>,
+    links: Links,
     snapshots: Option<Arc<dyn Snapshots>>,
     keeper: Keeper,
     events: broadcast::Sender<Event>,
@@ -111,10 +100,6 @@ struct Runner {
     started: Instant,
     /// Bounded by what the machine has under way, and by [`ENTERING`].
     done: mpsc::UnboundedSender<Done>,
-    connecting: HashMap<LinkId, AbortHandle>,
-    links: HashMap<LinkId, Live>,
-    reading: Option<Reading>,
-    closing: Vec<JoinHandle<()>>,
     entering: usize,
     /// Answers that are being noted in the store.
     sent: HashMap<u64, Sent>,
@@ -154,17 +139,13 @@ pub(crate) async fn run(parts: Parts) -> End {
     let (done, mut ended) = mpsc::unbounded_channel();
     let mut runner = Runner {
         machine,
-        ways,
+        links: Links::new(ways, keeper.clone(), done.clone()),
         snapshots,
         keeper,
         events,
         shown,
         started: Instant::now(),
         done,
-        connecting: HashMap::new(),
-        links: HashMap::new(),
-        reading: None,
-        closing: Vec::new(),
         entering: 0,
         sent: HashMap::new(),
         waiters: HashMap::new(),
@@ -178,7 +159,7 @@ pub(crate) async fn run(parts: Parts) -> End {
         let reads = runner.machine.reads();
         tokio::select! {
             Some(done) = ended.recv() => runner.ended(done),
-            batch = next(&mut runner.reading, reads) => runner.came(batch),
+            batch = runner.links.next(reads) => runner.came(batch),
             command = commands.recv(), if runner.entering < ENTERING => runner.command(command),
             () = sleep_until(wake) => runner.handle(Happened::Tick),
         }
@@ -218,18 +199,9 @@ impl Runner {
 
     fn perform(&mut self, wish: Wish) {
         match wish {
-            Wish::Connect { link, way, after } => self.connect(link, way, after),
-            Wish::Drop { link } => self.drop_link(link),
-            Wish::Follow { link, after } => {
-                if let Some(live) = self.links.get(&link) {
-                    let batches = live.link.follow(after);
-                    self.reading = Some(Reading {
-                        link,
-                        batches,
-                        next: None,
-                    });
-                }
-            }
+            Wish::Connect { link, way, after } => self.links.connect(link, way, after),
+            Wish::Drop { link } => self.links.drop(link),
+            Wish::Follow { link, after } => self.links.follow(link, after),
             Wish::Store(Batch { head, entries, .. }) => {
                 self.store(move |store| store.append(head, &entries).map(Happened::Stored));
             }
@@ -237,21 +209,21 @@ impl Runner {
                 self.store(move |store| store.begin(epoch, head).map(Happened::Stored));
             }
             Wish::Snapshot { link, reached } => self.snapshot(link, reached),
-            Wish::Send { link, id } => {
-                if let Some(live) = self.links.get(&link) {
-                    // The link is being closed; the machine hears of it.
-                    let _ = live.ids.send(id);
-                }
-            }
+            Wish::Skip { head, snapshot } => self.work(move |store| {
+                let skipped = store.skip(head, &snapshot);
+                let skipped = skipped.map(|position| Done::Skipped(snapshot.seq, position));
+                Some(skipped.unwrap_or_else(Done::Broken))
+            }),
+            Wish::Send { link, id } => self.links.send(link, id),
             Wish::Settle { id, refusal } => self.settle(id, refusal),
-            Wish::Acknowledge { link, seq } => self.acknowledge(link, seq),
+            Wish::Acknowledge { link, seq } => self.links.acknowledge(link, seq),
             Wish::Remember { way } => {
-                let number = self.ways.get(way).map_or(0, |(way, _)| way.number());
+                let number = self.links.transport(way).map_or(0, Transport::number);
                 self.store_quietly(move |store| store.set_transport(number));
             }
             Wish::Tell(News::Online { way }) => {
-                if let Some((transport, _)) = self.ways.get(way) {
-                    self.tell(Event::Online(*transport));
+                if let Some(transport) = self.links.transport(way) {
+                    self.tell(Event::Online(transport));
                 }
             }
             Wish::Tell(News::Offline { error, retry_ms }) => {
@@ -287,85 +259,24 @@ impl Runner {
         self.work(|store| work(store).err().map(Done::Broken));
     }
 
-    fn connect(&mut self, link: LinkId, way: usize, after: Seq) {
-        let Some((_, way)) = self.ways.get(way) else {
-            return;
-        };
-        let (way, done) = (Arc::clone(way), self.done.clone());
-        let task = tokio::spawn(async move {
-            let opened = way.connect(after).await;
-            let _ = done.send(Done::Connected(link, opened));
-        });
-        self.connecting.insert(link, task.abort_handle());
-    }
-
-    fn drop_link(&mut self, link: LinkId) {
-        if let Some(task) = self.connecting.remove(&link) {
-            task.abort();
-        }
-        if self
-            .reading
-            .as_ref()
-            .is_some_and(|reading| reading.link == link)
-        {
-            self.reading = None;
-        }
-        if let Some(live) = self.links.remove(&link) {
-            self.closing.retain(|task| !task.is_finished());
-            self.closing.push(tokio::spawn(live.link.close()));
-        }
-    }
-
     fn snapshot(&self, link: LinkId, reached: Reached) {
-        let (snapshots, keeper) = (self.snapshots.clone(), self.keeper.clone());
-        let done = self.done.clone();
+        let (snapshots, done) = (self.snapshots.clone(), self.done.clone());
         tokio::spawn(async move {
-            let Reached { epoch, floor, head } = reached;
-            let snapshot = match snapshots {
+            let taken = match snapshots {
                 Some(snapshots) => snapshots.take().await,
                 // Without HTTP there is no list of conversations, but the entries from the floor on.
                 None => Ok(Snapshot {
-                    epoch,
-                    seq: Seq(floor.0.saturating_sub(1)),
+                    epoch: reached.epoch,
+                    seq: Seq(reached.floor.0.saturating_sub(1)),
                     conversations: Vec::new(),
                 }),
             };
-            let taken = match snapshot {
-                Ok(snapshot) if snapshot.epoch == epoch => snapshot,
-                Ok(_) => {
-                    let error = Error::Protocol("a snapshot of another history".to_owned());
-                    let _ = done.send(Done::Happened(Happened::NoSnapshot(link, error)));
-                    return;
-                }
-                Err(error) => {
-                    let _ = done.send(Done::Happened(Happened::NoSnapshot(link, error)));
-                    return;
-                }
+            let event = match taken {
+                Ok(snapshot) => Happened::Snapshot(link, reached, snapshot),
+                Err(error) => Happened::NoSnapshot(link, error),
             };
-            let kept = taken.clone();
-            let skipped = keeper.run(move |store| store.skip(head, &kept)).await;
-            let _ = done.send(match skipped {
-                Ok(position) => Done::Skipped(taken, position),
-                Err(error) => Done::Broken(error),
-            });
-        });
-    }
-
-    fn acknowledge(&self, link: LinkId, seq: Seq) {
-        let Some(live) = self.links.get(&link) else {
-            return;
-        };
-        let (live, keeper) = (Arc::clone(&live.link), self.keeper.clone());
-        let done = self.done.clone();
-        tokio::spawn(async move {
-            let secured = keeper.run(|store| store.secure()).await;
-            let _ = done.send(match secured {
-                Ok(()) => {
-                    let error = live.acknowledge(seq).await.err();
-                    Done::Happened(Happened::Acknowledged(link, seq, error))
-                }
-                Err(error) => Done::Broken(error),
-            });
+            // Nobody listens after the end.
+            let _ = done.send(Done::Happened(event));
         });
     }
 
@@ -373,7 +284,8 @@ impl Runner {
         let sent = self.sent.remove(&id);
         self.work(move |store| {
             let settled = match refusal {
-                None => store.sent(id).map(|()| sent.map(Ok)),
+                // A message that two links were answered for was told of by the first.
+                None => store.sent(id).map(|was| sent.filter(|_| was).map(Ok)),
                 Some(error) => store
                     .refused(id, &error.to_string())
                     .map(|key| key.map(|key| Err((key, error)))),
@@ -420,9 +332,7 @@ impl Runner {
                 });
             }
             Some(Command::Moved) => {
-                for (_, way) in &self.ways {
-                    way.moved();
-                }
+                self.links.moved();
                 self.handle(Happened::Moved);
             }
             Some(Command::Close) => self.handle(Happened::Close),
@@ -440,10 +350,10 @@ impl Runner {
 
     fn ended(&mut self, done: Done) {
         match done {
-            Done::Connected(link, Ok(opened)) => self.connected(link, opened),
-            Done::Connected(link, Err(error)) => {
-                self.connecting.remove(&link);
-                self.handle(Happened::Trouble(link, error));
+            Done::Connected(link, opened) => {
+                if let Some(event) = self.links.connected(link, opened) {
+                    self.handle(event);
+                }
             }
             Done::Happened(event) => {
                 if let Happened::Stored(position) = &event {
@@ -452,7 +362,7 @@ impl Runner {
                 self.handle(event);
             }
             Done::Answered(link, id, Ok(sent)) => {
-                self.sent.extend(sent.map(|sent| (id, sent)));
+                self.sent.insert(id, sent);
                 self.handle(Happened::Answered(link, id, None));
             }
             Done::Answered(link, id, Err(error)) => {
@@ -469,41 +379,16 @@ impl Runner {
                 }
             }
             Done::Settled(id, answer) => self.settled(id, answer),
-            Done::Skipped(snapshot, position) => {
+            Done::Skipped(until, position) => {
                 let after = self.position.cursor;
                 self.show(position);
-                if !position.building && snapshot.seq > after {
-                    let until = snapshot.seq;
+                if !position.building && until > after {
                     self.tell(Event::Missing { after, until });
                 }
                 self.handle(Happened::Stored(position));
             }
             Done::Broken(error) => self.end = Some(End::Store(error)),
         }
-    }
-
-    fn connected(&mut self, link: LinkId, opened: Opened) {
-        if self.connecting.remove(&link).is_none() {
-            // It was given up in the moment in which it was made.
-            self.closing.push(tokio::spawn(opened.link.close()));
-            return;
-        }
-        let (ids, queue) = mpsc::unbounded_channel();
-        let (to, keeper, done) = (
-            Arc::clone(&opened.link),
-            self.keeper.clone(),
-            self.done.clone(),
-        );
-        tokio::spawn(send_in_order(link, queue, to, keeper, done));
-        let Opened {
-            link: it,
-            epoch,
-            floor,
-            head,
-        } = opened;
-        self.links.insert(link, Live { link: it, ids });
-        let reached = Reached { epoch, floor, head };
-        self.handle(Happened::Connected(link, reached));
     }
 
     /// Tells the program what the store has now.
@@ -541,21 +426,7 @@ impl Runner {
 
     async fn finish(mut self) -> End {
         let end = self.end.take().unwrap_or(End::Closed);
-        let links: Vec<_> = self
-            .links
-            .keys()
-            .chain(self.connecting.keys())
-            .copied()
-            .collect();
-        for link in links {
-            self.drop_link(link);
-        }
-        let last = async {
-            for task in self.closing {
-                let _ = task.await;
-            }
-        };
-        let _ = timeout(LAST_WORDS, last).await;
+        self.links.close().await;
         for waiter in self.waiters.into_values().flatten() {
             let _ = waiter.send(Err(SendError::Ended(end.clone())));
         }

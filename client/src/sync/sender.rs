@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::run::Done;
-use super::words::LinkId;
+use super::words::{Event as Happened, LinkId};
 use crate::link::Link;
 use crate::store::thread::Keeper;
 
@@ -20,12 +20,18 @@ pub(super) async fn send_in_order(
     done: mpsc::UnboundedSender<Done>,
 ) {
     while let Some(id) = ids.recv().await {
-        let message = match keeper.run(move |store| store.outgoing(id)).await {
-            Ok(Some(message)) => message,
-            Ok(None) => {
-                let _ = done.send(Done::Answered(link, id, Ok(None)));
-                continue;
+        let gone = done.clone();
+        let outgoing = keeper.run(move |store| {
+            let outgoing = store.outgoing(id)?;
+            if outgoing.is_none() {
+                // Told from the store's thread, so that it comes before the message is put in again, or not at all.
+                let _ = gone.send(Done::Happened(Happened::Gone(id)));
             }
+            Ok(outgoing)
+        });
+        let message = match outgoing.await {
+            Ok(Some(message)) => message,
+            Ok(None) => continue,
             Err(error) => {
                 let _ = done.send(Done::Broken(error));
                 return;
@@ -36,12 +42,12 @@ pub(super) async fn send_in_order(
         let answered = done.clone();
         match begun {
             Poll::Ready(answer) => {
-                let _ = answered.send(Done::Answered(link, id, answer.map(Some)));
+                let _ = answered.send(Done::Answered(link, id, answer));
             }
             Poll::Pending => {
                 tokio::spawn(async move {
                     let answer = sending.await;
-                    let _ = answered.send(Done::Answered(link, id, answer.map(Some)));
+                    let _ = answered.send(Done::Answered(link, id, answer));
                 });
             }
         }

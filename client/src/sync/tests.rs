@@ -1,6 +1,7 @@
 //! The machine against a world of its own: a server, a real store in memory, and a network that breaks at every point in turn.
 
 mod rules;
+mod running;
 mod world;
 
 use world::{Fault, World};
@@ -39,6 +40,7 @@ fn a_fault_at_any_point_loses_nothing_and_repeats_nothing() {
         Fault::Reset,
         Fault::Trim,
         Fault::Append,
+        Fault::Confuse,
     ];
     for fault in faults {
         let steps = checked(World::new(2), &[(0, fault)]);
@@ -58,6 +60,7 @@ fn faults_upon_faults_lose_nothing_and_repeat_nothing() {
         Fault::Reset,
         Fault::Trim,
         Fault::Append,
+        Fault::Confuse,
         Fault::Unreachable,
         Fault::Crash,
         Fault::Lose,

@@ -4,7 +4,7 @@ use waybill_core::id::{Epoch, Seq};
 
 use super::{Batch, End};
 use crate::error::Error;
-use crate::store::Position;
+use crate::store::{Position, Snapshot};
 
 /// Which attempt to connect.
 pub(crate) type LinkId = u64;
@@ -35,10 +35,14 @@ pub(crate) enum Event {
     Stored(Position),
     /// A message was put into the outbox: its number, and its lane.
     Queued(u64, u64),
-    /// The server has answered a send: `None` when it was done, or is no longer to be done.
+    /// The server has answered a send: `None` when it was done.
     Answered(LinkId, u64, Option<Error>),
+    /// A message of the outbox is not to be sent any more: it was sent or refused before, or was taken out.
+    Gone(u64),
     /// The server has answered an acknowledgement.
     Acknowledged(LinkId, Seq, Option<Error>),
+    /// A snapshot was taken, for what the server had said when it was reached.
+    Snapshot(LinkId, Reached, Snapshot),
     /// The snapshot could not be had.
     NoSnapshot(LinkId, Error),
     /// Entries were forgotten up to there.
@@ -66,9 +70,11 @@ pub(crate) enum Wish {
     Store(Batch),
     /// Begin another history. Answered by `Stored`.
     Begin { epoch: Epoch, head: Seq },
-    /// Take a snapshot, or without one go on from the floor. Answered by `Stored` or `NoSnapshot`.
+    /// Take a snapshot, or make an empty one that ends before the floor. Answered by `Snapshot` or `NoSnapshot`.
     Snapshot { link: LinkId, reached: Reached },
-    /// Send a message of the outbox. Answered by `Answered`.
+    /// Go on from a snapshot. Answered by `Stored`.
+    Skip { head: Seq, snapshot: Snapshot },
+    /// Send a message of the outbox. Answered by `Answered` or `Gone`.
     Send { link: LinkId, id: u64 },
     /// Take a message out of the outbox, or mark it as refused.
     Settle { id: u64, refusal: Option<Error> },

@@ -3,6 +3,7 @@
 
 mod api;
 pub mod article;
+mod backup;
 mod book;
 mod check;
 mod http;
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::dice::Dice;
 
 pub use api::{ADMIN, Api};
+pub use backup::{back_up, copy, put_back, restore};
 pub use book::{Answer, Book};
 pub use http::{Http, Response, head};
 pub use jwt::{Claims, token};

@@ -2,59 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use waybill_core::id::{Epoch, Seq};
+use waybill_core::id::Seq;
 use waybill_core::wire::{Code, Failure};
 
 use crate::error::Error;
-use crate::link::{PAGE, epoch};
-use crate::log_entry::LogEntry;
+use crate::link::PAGE;
+use crate::link::json::{page, reached, wrong};
 use crate::message::Sent;
-use crate::sync::Batch;
-
-/// Where a log begins and ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub epoch: Epoch,
-    pub floor: Seq,
-    pub head: Seq,
-}
+use crate::sync::{Batch, Reached};
 
 /// A frame of a server. The numbers are those of the requests that they answer.
 #[derive(Debug)]
 pub(super) enum ServerFrame {
     Welcome,
-    Page(u64, Span, Batch),
+    Page(u64, Reached, Batch),
     Sent(u64, Sent),
     Acknowledged(u64),
-    Refused(u64, Failure, Option<Span>),
+    Refused(u64, Failure, Option<Reached>),
     Bye(Error),
     /// Of a kind that is not known here, or that says nothing more: to be skipped.
     Unknown,
 }
 
-fn wrong(error: serde_json::Error) -> Error {
-    Error::Protocol(format!("a frame cannot be read: {error}"))
-}
-
 fn text<T: Serialize>(frame: &T) -> Result<String, Error> {
     serde_json::to_string(frame).map_err(Error::setup)
-}
-
-#[derive(Deserialize)]
-struct SpanBody {
-    epoch: String,
-    floor: u64,
-    head: u64,
-}
-
-impl SpanBody {
-    fn read(&self) -> Result<Span, Error> {
-        Ok(Span {
-            epoch: epoch(&self.epoch)?,
-            floor: Seq(self.floor),
-            head: Seq(self.head),
-        })
-    }
 }
 
 impl ServerFrame {
@@ -73,40 +44,17 @@ impl ServerFrame {
         Ok(match frame {
             "welcome" => Self::Welcome,
             "page" => {
-                let (span, batch) = page(json)?;
-                Self::Page(request, span, batch)
+                let (reached, batch) = page(json.as_bytes())?;
+                Self::Page(request, reached, batch)
             }
             "sent" => Self::Sent(request, Sent::read(json.as_bytes()).map_err(wrong)?),
             "acknowledged" => Self::Acknowledged(request),
-            "refused" => {
-                let span: Option<SpanBody> = serde_json::from_str(json).ok();
-                let span = span.map(|span| span.read()).transpose()?;
-                Self::Refused(request, failure(json)?, span)
-            }
+            // Only some refusals say where the log is.
+            "refused" => Self::Refused(request, failure(json)?, reached(json.as_bytes()).ok()),
             "bye" => Self::Bye(bye(json)?),
             _ => Self::Unknown,
         })
     }
-}
-
-fn page(json: &str) -> Result<(Span, Batch), Error> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        entries: Vec<&'a RawValue>,
-    }
-    let span: SpanBody = serde_json::from_str(json).map_err(wrong)?;
-    let span = span.read()?;
-    let Body { entries } = serde_json::from_str(json).map_err(wrong)?;
-    let entries = entries.into_iter().map(|entry| LogEntry::read(entry.get()));
-    let batch = Batch {
-        epoch: span.epoch,
-        head: span.head,
-        entries: entries
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::Protocol(error.to_string()))?,
-    };
-    Ok((span, batch))
 }
 
 fn failure(json: &str) -> Result<Failure, Error> {

@@ -16,7 +16,7 @@ use waybill_core::id::Seq;
 use super::frames::{self, ServerFrame};
 use crate::error::Error;
 use crate::link::http::Stream;
-use crate::link::quic::silent;
+use crate::link::silent;
 use crate::message::Sent;
 use crate::sync::Batch;
 

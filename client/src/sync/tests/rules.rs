@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use waybill_core::id::{Epoch, Seq};
+use waybill_core::id::{Epoch, Seq, Time};
 use waybill_core::wire::{Code, Failure};
 
 use crate::error::Error;
-use crate::store::Position;
+use crate::log_entry::LogEntry;
+use crate::store::{Position, Snapshot};
 use crate::sync::machine::Machine;
 use crate::sync::words::{Event, LinkId, News, Reached, Wish};
-use crate::sync::{End, Pace};
+use crate::sync::{Batch, End, Pace};
 
 const EPOCH: Epoch = Epoch([1; 16]);
 
@@ -252,4 +253,166 @@ fn a_connection_that_held_begins_with_short_waits_again() {
     after(&mut machine, now, Event::Tick);
     after(&mut machine, now, Event::Trouble(link, lost()));
     assert!(machine.wake().unwrap() <= now + 500);
+}
+
+/// The largest number that a store takes.
+const LARGEST: u64 = i64::MAX as u64;
+
+/// A machine that has these entries and is connected to a server that has those of `reached`.
+fn online(cursor: u64, reached: Reached) -> (Machine, LinkId, Vec<Wish>) {
+    let position = Position {
+        epoch: Some(EPOCH),
+        cursor: Seq(cursor),
+        ..Position::default()
+    };
+    let mut machine = Machine::new(Pace::default(), 2, 0, true, position, vec![], 1);
+    let (link, _) = connects(&after(&mut machine, 0, Event::Tick));
+    let wishes = after(&mut machine, 1, Event::Connected(link, reached));
+    (machine, link, wishes)
+}
+
+fn batch(seqs: &[u64]) -> Batch {
+    let entry = |seq| LogEntry::read(format!(r#"{{"seq":{seq},"kind":1,"time":7}}"#)).unwrap();
+    Batch {
+        epoch: EPOCH,
+        head: Seq(LARGEST),
+        entries: seqs.iter().map(entry).collect(),
+    }
+}
+
+/// The connection is given up for what the server said, and made again later, by the same way.
+fn is_left(machine: &mut Machine, link: LinkId, wishes: &[Wish], told: &str) {
+    let [
+        Wish::Drop { link: dropped },
+        Wish::Tell(News::Offline { error, retry_ms }),
+    ] = wishes
+    else {
+        panic!("{told}: {wishes:?}");
+    };
+    assert_eq!(*dropped, link, "{told}");
+    assert!(matches!(error, Error::Protocol(_)), "{told}: {error}");
+    assert_eq!(machine.wake(), Some(2 + retry_ms), "{told}");
+    assert_eq!(machine.reads(), None, "{told}");
+    let (_, way) = connects(&after(machine, 2 + retry_ms, Event::Tick));
+    assert_eq!(way, 0, "{told}");
+}
+
+#[test]
+fn entries_that_do_not_follow_or_cannot_be_stored_cost_the_connection() {
+    let wrong = [
+        ("a hole before them", 3, batch(&[5, 6])),
+        ("a hole among them", 3, batch(&[4, 5, 7])),
+        ("one twice", 3, batch(&[4, 4])),
+        ("backwards", 3, batch(&[4, 3])),
+        ("from before", 3, batch(&[3, 4])),
+        ("0", 0, batch(&[0, 1])),
+        ("the last number", 3, batch(&[4, u64::MAX])),
+        ("after the last one", LARGEST, batch(&[LARGEST + 1])),
+        ("a time", 3, {
+            let mut batch = batch(&[4, 5]);
+            batch.entries[1].time = Time(LARGEST + 1);
+            batch
+        }),
+        ("another history", 3, {
+            let epoch = Epoch([2; 16]);
+            Batch {
+                epoch,
+                ..batch(&[4])
+            }
+        }),
+    ];
+    for (told, cursor, batch) in wrong {
+        let reached = Reached {
+            head: Seq(LARGEST),
+            ..reached()
+        };
+        let (mut machine, link, _) = online(cursor, reached);
+        let wishes = after(&mut machine, 2, Event::Batch(link, batch));
+        is_left(&mut machine, link, &wishes, told);
+    }
+}
+
+#[test]
+fn the_last_entry_that_can_be_stored_is_stored() {
+    let mut last = batch(&[LARGEST]);
+    last.entries[0].time = Time(LARGEST);
+    let reached = Reached {
+        head: Seq(LARGEST),
+        ..reached()
+    };
+    let (mut machine, link, _) = online(LARGEST - 1, reached);
+    let wishes = after(&mut machine, 2, Event::Batch(link, last.clone()));
+    assert_eq!(wishes, [Wish::Store(last)]);
+}
+
+#[test]
+fn a_snapshot_that_does_not_lead_to_what_is_there_costs_the_connection() {
+    let reached = Reached {
+        floor: Seq(10),
+        head: Seq(20),
+        ..reached()
+    };
+    let of = |epoch, seq| Snapshot {
+        epoch,
+        seq: Seq(seq),
+        conversations: Vec::new(),
+    };
+    let wrong = [
+        ("before the cursor", of(EPOCH, 2)),
+        ("where we are", of(EPOCH, 3)),
+        ("short of the floor", of(EPOCH, 8)),
+        ("beyond all numbers", of(EPOCH, LARGEST + 1)),
+        ("another history", of(Epoch([2; 16]), 20)),
+    ];
+    for (told, snapshot) in wrong {
+        let (mut machine, link, wishes) = online(3, reached);
+        let asked = Wish::Snapshot { link, reached };
+        assert!(wishes.contains(&asked), "{told}: {wishes:?}");
+        let wishes = after(&mut machine, 2, Event::Snapshot(link, reached, snapshot));
+        is_left(&mut machine, link, &wishes, told);
+        // The next connection asks anew.
+        let link = link + 1;
+        let wishes = after(&mut machine, 1_000, Event::Connected(link, reached));
+        let asked = Wish::Snapshot { link, reached };
+        assert!(wishes.contains(&asked), "{told}: {wishes:?}");
+    }
+    for seq in [9, 20, LARGEST] {
+        let (mut machine, link, _) = online(3, reached);
+        let (head, snapshot) = (reached.head, of(EPOCH, seq));
+        let event = Event::Snapshot(link, reached, snapshot.clone());
+        let wishes = after(&mut machine, 2, event);
+        assert_eq!(wishes, [Wish::Skip { head, snapshot }]);
+    }
+}
+
+#[test]
+fn a_server_that_is_always_wrong_is_asked_less_and_less() {
+    let (mut machine, mut link, _) = online(0, reached());
+    let (mut now, mut waits) = (1, Vec::new());
+    for _ in 0..20 {
+        after(&mut machine, now, Event::Batch(link, batch(&[2])));
+        let at = machine.wake().unwrap();
+        waits.push(at - now);
+        now = at;
+        (link, _) = connects(&after(&mut machine, now, Event::Tick));
+        after(&mut machine, now, Event::Connected(link, reached()));
+    }
+    assert!(waits[0] <= 500, "{waits:?}");
+    assert!(waits[8..].iter().any(|wait| *wait > 20_000), "{waits:?}");
+}
+
+#[test]
+fn what_is_gone_from_the_outbox_is_neither_settled_nor_sent_again() {
+    let mut machine = machine(1, 0);
+    let (link, _) = connects(&after(&mut machine, 0, Event::Tick));
+    after(&mut machine, 1, Event::Connected(link, reached()));
+    after(&mut machine, 2, Event::Queued(4, 1));
+    let queued = after(&mut machine, 3, Event::Queued(5, 1));
+    assert_eq!(queued, [], "it waits for the one before it");
+    let wishes = after(&mut machine, 4, Event::Gone(4));
+    assert_eq!(wishes, [Wish::Send { link, id: 5 }]);
+    // One that is put in again is a message to be sent again.
+    after(&mut machine, 5, Event::Gone(5));
+    let wishes = after(&mut machine, 6, Event::Queued(4, 1));
+    assert_eq!(wishes, [Wish::Send { link, id: 4 }]);
 }

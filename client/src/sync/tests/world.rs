@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use waybill_core::id::{Epoch, Seq};
+use waybill_core::id::{Epoch, Seq, Time};
 use waybill_core::wire::{Code, Failure};
 
 use crate::error::Error;
@@ -53,6 +53,8 @@ pub enum Fault {
     Append,
     /// The next attempts to connect fail.
     Unreachable,
+    /// The next entries, or the next snapshot, are not what they should be.
+    Confuse,
 }
 
 /// Something on its way.
@@ -81,6 +83,7 @@ struct Server {
     acknowledged: u64,
     refuse: usize,
     unreachable: usize,
+    confused: usize,
 }
 
 pub struct World {
@@ -144,6 +147,7 @@ impl World {
             acknowledged: 0,
             refuse: 0,
             unreachable: 0,
+            confused: 0,
         };
         let to_enqueue = (0..MESSAGES)
             .map(|number| Message::text("ann", &number.to_string()).key(format!("mine-{number}")));
@@ -195,13 +199,17 @@ impl World {
                 self.disk.push_back(Event::Stored(position));
             }
             Wish::Snapshot { link, reached } => self.ask(link, Ask::Snapshot(reached)),
+            Wish::Skip { head, snapshot } => {
+                let position = self.store.skip(head, &snapshot).unwrap();
+                self.disk.push_back(Event::Stored(position));
+            }
             Wish::Send { link, id } => match self.store.outgoing(id).unwrap() {
                 Some(message) => self.ask(link, Ask::Send(id, Box::new(message.into()))),
-                None => self.disk.push_back(Event::Answered(link, id, None)),
+                None => self.disk.push_back(Event::Gone(id)),
             },
             Wish::Settle { id, refusal } => {
                 assert_eq!(refusal, None, "nothing is refused for good");
-                self.store.sent(id).unwrap();
+                let _ = self.store.sent(id).unwrap();
             }
             Wish::Acknowledge { link, seq } => self.ask(link, Ask::Acknowledge(seq)),
             Wish::Remember { .. } | Wish::Tell(_) => {}
@@ -281,13 +289,30 @@ impl World {
             let id = &self.server.log[seq as usize - 1];
             LogEntry::read(format!(r#"{{"seq":{seq},"kind":1,"time":1,"id":"{id}"}}"#)).unwrap()
         });
-        let batch = Batch {
+        let mut batch = Batch {
             epoch: self.server.epoch,
             head: Seq(self.server.log.len() as u64),
             entries: entries.collect(),
         };
+        if self.is_confused() {
+            let last = batch.entries.len() - 1;
+            let entry = &mut batch.entries[self.dice.below(last + 1)];
+            match self.dice.below(4) {
+                0 => entry.seq = Seq(entry.seq.0 - 1),
+                1 => entry.time = Time(u64::MAX),
+                // What is not there at all nobody can miss.
+                2 if last > 0 => drop(batch.entries.remove(0)),
+                _ => entry.seq = Seq(u64::MAX),
+            }
+        }
         self.link = Some((link, Some(until)));
         self.tell(Event::Batch(link, batch));
+    }
+
+    fn is_confused(&mut self) -> bool {
+        let confused = self.server.confused > 0;
+        self.server.confused -= usize::from(confused);
+        confused
     }
 
     fn answer(&mut self, event: Event) {
@@ -330,17 +355,16 @@ impl World {
                 self.answer(Event::Acknowledged(link, seq, None));
             }
             Ask::Snapshot(reached) => {
-                if reached.epoch != self.server.epoch {
-                    let error = Error::Protocol("of another history".to_owned());
-                    return self.answer(Event::NoSnapshot(link, error));
-                }
-                let snapshot = Snapshot {
+                let mut snapshot = Snapshot {
                     epoch: self.server.epoch,
                     seq: Seq(self.server.log.len() as u64),
                     conversations: vec!["{}".to_owned()],
                 };
-                let position = self.store.skip(reached.head, &snapshot).unwrap();
-                self.disk.push_back(Event::Stored(position));
+                if self.is_confused() {
+                    let wrong = [0, reached.floor.0 - 2, u64::MAX];
+                    snapshot.seq = Seq(wrong[self.dice.below(wrong.len())]);
+                }
+                self.answer(Event::Snapshot(link, reached, snapshot));
             }
         }
     }
@@ -398,6 +422,7 @@ impl World {
                 }
             }
             Fault::Unreachable => self.server.unreachable += 3,
+            Fault::Confuse => self.server.confused += 1,
         }
     }
 
