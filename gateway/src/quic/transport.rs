@@ -7,14 +7,15 @@ use std::sync::Arc;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::udp::UdpSocketState;
 use quinn::{
-    ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, ServerConfig,
-    TransportConfig, VarInt,
+    ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, MtuDiscoveryConfig,
+    ServerConfig, TransportConfig, VarInt,
 };
 use waybill_core::wire::ALPN;
 
 use super::certificate::Certificate;
 use super::endpoint::BindError;
 use super::options::Options;
+use crate::tls;
 
 /// Bytes a peer may send on its control stream before they are read.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -30,6 +31,10 @@ const DATAGRAM_TAKEN: usize = 1;
 
 /// Bytes of datagrams that wait to leave a connection; older ones go first.
 const DATAGRAM_BYTES: usize = 16 * 1024;
+
+/// How exactly the largest packet of a path is found, in bytes: with two probes, or with one where it is small. Each is as long as
+/// what it asks for, and read by the other side byte by byte, which in a storm of new connections is felt.
+const MTU_STEP: u16 = 100;
 
 /// Handshakes that wait to be looked at.
 const MAX_INCOMING: usize = 1_024;
@@ -104,13 +109,13 @@ pub fn server_config(
     options: &Options,
 ) -> Result<ServerConfig, BindError> {
     let setup = |error: &dyn std::fmt::Display| BindError::Setup(error.to_string());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+    let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| setup(&error))?
         .with_no_client_auth()
         .with_single_cert(certificate.chain.clone(), certificate.key.clone_key())
         .map_err(|error| setup(&error))?;
+    tls.ignore_client_order = true;
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.session_storage = rustls::server::ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
     tls.send_tls13_tickets = 1;
@@ -130,8 +135,11 @@ pub fn server_config(
 fn transport(options: &Options) -> Result<TransportConfig, BindError> {
     let idle = IdleTimeout::try_from(options.idle)
         .map_err(|_| BindError::Setup("the idle time is too long".to_owned()))?;
+    let mut larger = MtuDiscoveryConfig::default();
+    larger.minimum_change(MTU_STEP);
     let mut transport = TransportConfig::default();
     transport
+        .mtu_discovery_config(Some(larger))
         // The control stream is the only one that a client opens.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
