@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
@@ -18,6 +19,12 @@ use waybill_core::state::{FAMILIES, Family, Key, Value};
 
 /// Shards of the table: enough that a reader seldom meets the writer, few enough to stay small.
 const SHARDS: usize = 64;
+
+/// How many rows of a shard are worked on while it is locked.
+const AT_A_TIME: usize = 64;
+
+/// Fewer rows than this are not sorted by shard.
+const FEW: usize = 16;
 
 /// How many rows are given a second chance before one more row is let in regardless.
 const MOST_CHANCES: usize = 8;
@@ -106,8 +113,31 @@ struct Shard {
     rows: HashMap<(Family, Key), Row, FixedState>,
     /// Clean rows in the order in which they came; may name rows that are gone or dirty again.
     queue: VecDeque<(Family, Key)>,
+    /// Rows that became dirty since the last flush began.
+    dirty: Vec<(Family, Key)>,
     /// Counts the times that rows were dropped.
     drops: u64,
+}
+
+impl Shard {
+    /// Brings rows near before they are worked on one by one. Most are far away in memory: the processor waits for several at the
+    /// same time here, while there it would wait for one after the other.
+    fn touch<'a>(&self, names: impl Iterator<Item = (Family, &'a Key)>) {
+        let there = names.filter(|(family, key)| self.rows.contains_key(&(*family, **key)));
+        black_box(there.count());
+    }
+
+    fn hit(&self, row: Option<&Row>) -> Hit {
+        match row {
+            None => Hit::Miss(Ticket(self.drops)),
+            Some(row) => {
+                if !row.used.load(Ordering::Relaxed) {
+                    row.used.store(true, Ordering::Relaxed);
+                }
+                row.value.value().map_or(Hit::Deleted, Hit::Row)
+            }
+        }
+    }
 }
 
 /// One hasher for all shards, with a start of its own per process.
@@ -159,6 +189,13 @@ impl KeyHasher {
     }
 }
 
+/// What is to be done in each shard: [`AT_A_TIME`] rows at most, since it is locked meanwhile.
+fn parts(places: &[(usize, usize)]) -> impl Iterator<Item = (usize, &[(usize, usize)])> {
+    let shards = places.chunk_by(|(one, _), (other, _)| one == other);
+    let parts = shards.flat_map(|shard| shard.chunks(AT_A_TIME));
+    parts.map(|part| (part[0].0, part))
+}
+
 /// See the module.
 pub struct HotTable {
     shards: Vec<RwLock<Shard>>,
@@ -166,16 +203,12 @@ pub struct HotTable {
     clean_rows_per_shard: usize,
     /// Rows present, by family: a family without rows here needs no look.
     present: [AtomicUsize; FAMILIES.len()],
-    dirty: parking_lot::Mutex<Dirty>,
+    /// How many changes there were. Only the writer makes any.
+    changes: AtomicU64,
+    /// Rows that became dirty since the last flush began.
+    dirty: AtomicUsize,
     /// How often rows have begun to leave because the database has them.
     flushes: AtomicU64,
-}
-
-#[derive(Default)]
-struct Dirty {
-    /// Rows that became dirty since the last flush began.
-    keys: Vec<(Family, Key)>,
-    changes: u64,
 }
 
 impl HotTable {
@@ -187,7 +220,8 @@ impl HotTable {
             hasher: FixedState::default(),
             clean_rows_per_shard: (clean_rows / SHARDS).max(1),
             present: std::array::from_fn(|_| AtomicUsize::new(0)),
-            dirty: parking_lot::Mutex::default(),
+            changes: AtomicU64::new(0),
+            dirty: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
         }
     }
@@ -199,9 +233,23 @@ impl HotTable {
     }
 
     fn shard(&self, family: Family, key: &Key) -> &RwLock<Shard> {
+        &self.shards[self.shard_number(family, key)]
+    }
+
+    fn shard_number(&self, family: Family, key: &Key) -> usize {
         // The map takes the highest bits for its tags and the lowest for its slots: the shard must come from between.
         let hash = self.hasher.hash_one((family, *key));
-        &self.shards[(hash >> 40) as usize % SHARDS]
+        (hash >> 40) as usize % SHARDS
+    }
+
+    /// The shards of listed rows with their places in the list, sorted: for [`parts`].
+    fn by_shard<'a>(&self, names: impl Iterator<Item = (Family, &'a Key)>) -> Vec<(usize, usize)> {
+        let places = names.enumerate();
+        let mut places: Vec<_> = places
+            .map(|(place, (family, key))| (self.shard_number(family, key), place))
+            .collect();
+        places.sort_unstable();
+        places
     }
 
     /// Whether rows of the family are here at all.
@@ -214,15 +262,26 @@ impl HotTable {
     #[must_use]
     pub fn get(&self, family: Family, key: &Key) -> Hit {
         let shard = self.shard(family, key).read();
-        match shard.rows.get(&(family, *key)) {
-            None => Hit::Miss(Ticket(shard.drops)),
-            Some(row) => {
-                if !row.used.load(Ordering::Relaxed) {
-                    row.used.store(true, Ordering::Relaxed);
-                }
-                row.value.value().map_or(Hit::Deleted, Hit::Row)
+        shard.hit(shard.rows.get(&(family, *key)))
+    }
+
+    /// Looks many rows of a family up; each as [`HotTable::get`], though not all at one moment.
+    #[must_use]
+    pub fn get_many(&self, family: Family, keys: &[Key]) -> Vec<Hit> {
+        if keys.len() < FEW {
+            return keys.iter().map(|key| self.get(family, key)).collect();
+        }
+        let mut hits = vec![Hit::Deleted; keys.len()];
+        let places = self.by_shard(keys.iter().map(|key| (family, key)));
+        for (shard, part) in parts(&places) {
+            let shard = self.shards[shard].read();
+            let names = part.iter().map(|(_, place)| (family, &keys[*place]));
+            shard.touch(names);
+            for (_, place) in part {
+                hits[*place] = shard.hit(shard.rows.get(&(family, keys[*place])));
             }
         }
+        hits
     }
 
     /// Keeps a row as the database has it. A row that is here already, or a shard that has dropped rows since the miss (so that
@@ -294,18 +353,39 @@ impl HotTable {
 
     /// Changes a row; `None` deletes it. Only the writer calls this.
     pub fn change(&self, family: Family, key: &Key, value: Option<Value>) {
-        let mut dirty = self.dirty.lock();
-        dirty.changes += 1;
-        let change = dirty.changes;
         let mut shard = self.shard(family, key).write();
-        match shard.rows.get_mut(&(family, *key)) {
+        self.change_in(&mut shard, family, key, value);
+    }
+
+    /// Changes many rows of a family, in no order that a reader could rely on. Only the writer calls this.
+    pub fn change_many(&self, family: Family, mut rows: Vec<(Key, Option<Value>)>) {
+        if rows.len() < FEW {
+            for (key, value) in rows {
+                self.change(family, &key, value);
+            }
+            return;
+        }
+        let places = self.by_shard(rows.iter().map(|(key, _)| (family, key)));
+        for (shard, part) in parts(&places) {
+            let mut shard = self.shards[shard].write();
+            let names = part.iter().map(|(_, place)| (family, &rows[*place].0));
+            shard.touch(names);
+            for (_, place) in part {
+                let (key, value) = &mut rows[*place];
+                self.change_in(&mut shard, family, key, value.take());
+            }
+        }
+    }
+
+    fn change_in(&self, shard: &mut Shard, family: Family, key: &Key, value: Option<Value>) {
+        let change = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
+        let was_dirty = match shard.rows.get_mut(&(family, *key)) {
             Some(row) => {
-                if row.change == 0 {
-                    dirty.keys.push((family, *key));
-                }
+                let was_dirty = row.change != 0;
                 row.value = value.into();
                 row.change = change;
                 row.used.store(true, Ordering::Relaxed);
+                was_dirty
             }
             None => {
                 let row = Row {
@@ -316,31 +396,46 @@ impl HotTable {
                 };
                 shard.rows.insert((family, *key), row);
                 self.present[family.index()].fetch_add(1, Ordering::Release);
-                dirty.keys.push((family, *key));
+                false
             }
+        };
+        if !was_dirty {
+            self.note_dirty(shard, (family, *key));
         }
     }
 
-    /// How many rows are dirty.
-    #[must_use]
-    pub fn dirty_rows(&self) -> usize {
-        self.dirty.lock().keys.len()
+    fn note_dirty(&self, shard: &mut Shard, name: (Family, Key)) {
+        shard.dirty.push(name);
+        self.dirty.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All dirty rows as they are now, for a flush. They stay dirty until [`HotTable::flushed`].
+    /// How many rows became dirty since the last flush began.
+    #[must_use]
+    pub fn dirty_rows(&self) -> usize {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// All dirty rows as they are now, for a flush. They stay dirty until [`HotTable::flushed`]. Called by whoever makes changes, between
+    /// two of them.
     #[must_use]
     pub fn dirty(&self) -> Vec<DirtyRow> {
-        let keys = std::mem::take(&mut self.dirty.lock().keys);
-        let mut rows = Vec::with_capacity(keys.len());
-        for (family, key) in keys {
-            let shard = self.shard(family, &key).read();
-            if let Some(row) = shard.rows.get(&(family, key)) {
-                rows.push(DirtyRow {
-                    family,
-                    key,
-                    value: row.value.value(),
-                    change: row.change,
-                });
+        let mut rows = Vec::with_capacity(self.dirty_rows());
+        for shard in &self.shards {
+            let names = std::mem::take(&mut shard.write().dirty);
+            self.dirty.fetch_sub(names.len(), Ordering::Relaxed);
+            let shard = shard.read();
+            for names in names.chunks(AT_A_TIME) {
+                shard.touch(names.iter().map(|(family, key)| (*family, key)));
+                for (family, key) in names {
+                    if let Some(row) = shard.rows.get(&(*family, *key)) {
+                        rows.push(DirtyRow {
+                            family: *family,
+                            key: *key,
+                            value: row.value.value(),
+                            change: row.change,
+                        });
+                    }
+                }
             }
         }
         rows
@@ -349,30 +444,36 @@ impl HotTable {
     /// Marks rows clean that have not changed since the flush took them; those that have are dirty for the next flush.
     pub fn flushed(&self, rows: &[DirtyRow]) {
         self.flushes.fetch_add(1, Ordering::SeqCst);
-        for flushed in rows {
-            let mut dirty = self.dirty.lock();
-            let mut shard = self.shard(flushed.family, &flushed.key).write();
-            let name = (flushed.family, flushed.key);
-            let Some(row) = shard.rows.get_mut(&name) else {
-                continue;
-            };
-            if row.change != flushed.change {
-                dirty.keys.push(name);
-                continue;
+        let places = self.by_shard(rows.iter().map(|row| (row.family, &row.key)));
+        for (shard, part) in parts(&places) {
+            let mut shard = self.shards[shard].write();
+            let flushed = part.iter().map(|(_, place)| &rows[*place]);
+            shard.touch(flushed.clone().map(|row| (row.family, &row.key)));
+            for row in flushed {
+                self.flushed_in(&mut shard, row);
             }
-            drop(dirty);
-            row.change = 0;
-            if row.value.is_something() && flushed.family.info().cached {
-                if !row.queued {
-                    row.queued = true;
-                    self.make_room(&mut shard);
-                    shard.queue.push_back(name);
-                }
-            } else {
-                shard.rows.remove(&name);
-                shard.drops += 1;
-                self.present[flushed.family.index()].fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    fn flushed_in(&self, shard: &mut Shard, flushed: &DirtyRow) {
+        let name = (flushed.family, flushed.key);
+        let Some(row) = shard.rows.get_mut(&name) else {
+            return;
+        };
+        if row.change != flushed.change {
+            return self.note_dirty(shard, name);
+        }
+        row.change = 0;
+        if row.value.is_something() && flushed.family.info().cached {
+            if !row.queued {
+                row.queued = true;
+                self.make_room(shard);
+                shard.queue.push_back(name);
             }
+        } else {
+            shard.rows.remove(&name);
+            shard.drops += 1;
+            self.present[flushed.family.index()].fetch_sub(1, Ordering::Release);
         }
     }
 }

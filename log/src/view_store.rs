@@ -86,8 +86,11 @@ impl ViewStore {
                 self.hot.appended(family, &key, value);
             }
         }
-        for (family, key, value) in changed {
-            self.hot.change(family, &key, value);
+        for rows in changed.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
+            let family = rows[0].0;
+            let rows = rows.iter_mut();
+            let rows = rows.map(|(_, key, value)| (*key, value.take())).collect();
+            self.hot.change_many(family, rows);
         }
         Ok(bytes)
     }
@@ -259,12 +262,12 @@ impl State for ViewStore {
         }
         let mut values = Vec::with_capacity(keys.len());
         let (mut missed, mut places) = (Vec::new(), Vec::new());
-        for (place, key) in keys.iter().enumerate() {
-            values.push(match self.hot.get(family, key) {
+        for (place, hit) in self.hot.get_many(family, keys).into_iter().enumerate() {
+            values.push(match hit {
                 Hit::Row(value) => Some(value),
                 Hit::Deleted => None,
                 Hit::Miss(_) => {
-                    missed.push(*key);
+                    missed.push(keys[place]);
                     places.push(place);
                     None
                 }

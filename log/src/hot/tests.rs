@@ -245,6 +245,8 @@ enum Act {
     /// The writer writes a row that never was to the database, and then tells the table.
     BeginAppend(u8, u64),
     EndAppend,
+    /// The writer looks all rows up, and changes some of them.
+    ChangeMany(u8, u64),
     BeginFlush,
     EndFlush,
 }
@@ -259,6 +261,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
             .prop_map(|(key, value)| Act::Change(key, value)),
         3 => (key_to_append, 1..1000_u64).prop_map(|(key, value)| Act::BeginAppend(key, value)),
         3 => Just(Act::EndAppend),
+        2 => (0..8_u8, 1..1000_u64).prop_map(|(every, value)| Act::ChangeMany(every, value)),
         1 => Just(Act::BeginFlush),
         1 => Just(Act::EndFlush),
     ];
@@ -345,6 +348,27 @@ impl Over {
                 self.table.change(CACHED, &key, new.map(value));
                 self.truth.remove(&key);
                 self.truth.extend(new.map(|new| (key, value(new))));
+            }
+            Act::ChangeMany(every, new) => {
+                self.end_append();
+                for (key, hit) in keys.iter().zip(self.table.get_many(CACHED, keys)) {
+                    match hit {
+                        Hit::Row(value) => assert_eq!(Some(&value), self.truth.get(key)),
+                        Hit::Deleted => assert_eq!(None, self.truth.get(key)),
+                        Hit::Miss(_) => assert_eq!(self.database.get(key), self.truth.get(key)),
+                    }
+                }
+                let some = keys.iter().skip(usize::from(*every));
+                let rows = (*new..).zip(some.step_by(usize::from(*every) + 1));
+                // Every third is deleted.
+                let rows = rows.map(|(n, key)| (*key, (n % 3 > 0).then(|| value(n))));
+                let rows: Vec<_> = rows.collect();
+                for (key, value) in rows.clone() {
+                    self.known.insert(key, ());
+                    self.truth.remove(&key);
+                    self.truth.extend(value.map(|value| (key, value)));
+                }
+                self.table.change_many(CACHED, rows);
             }
             Act::BeginFlush if self.flushing.is_none() => {
                 self.flushing = Some(self.table.dirty());
