@@ -421,10 +421,10 @@ impl HotTable {
     pub fn dirty(&self) -> Vec<DirtyRow> {
         let mut rows = Vec::with_capacity(self.dirty_rows());
         for shard in &self.shards {
-            let names = std::mem::take(&mut shard.write().dirty);
+            let mut names = std::mem::take(&mut shard.write().dirty);
             self.dirty.fetch_sub(names.len(), Ordering::Relaxed);
-            let shard = shard.read();
             for names in names.chunks(AT_A_TIME) {
+                let shard = shard.read();
                 shard.touch(names.iter().map(|(family, key)| (*family, key)));
                 for (family, key) in names {
                     if let Some(row) = shard.rows.get(&(*family, *key)) {
@@ -437,6 +437,11 @@ impl HotTable {
                     }
                 }
             }
+            // The room is given back: by the next flush there will be about as many, and new memory costs more than it seems.
+            names.clear();
+            let mut shard = shard.write();
+            names.append(&mut shard.dirty);
+            shard.dirty = names;
         }
         rows
     }
