@@ -255,6 +255,7 @@ fn a_token_belongs_to_one_user() {
                 platform: 5,
                 token: cast::token(1),
                 expires: Time(3_000_000),
+                ends: Vec::new(),
             },
         )
     };

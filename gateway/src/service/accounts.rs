@@ -128,16 +128,17 @@ impl Service {
         let reference = self.user_ref("/user", user)?;
         let authenticator = &self.0.authenticator;
         let minted = authenticator.mint(user, platform, lifetime, now_seconds())?;
+        let turn = self.take_turn(user, platform).await;
         let ask = Ask::IssueToken {
             user: reference,
             unknown,
             platform,
             token: authenticator.hash(minted.token.expose()),
             expires: Time(minted.expires.saturating_mul(1_000)),
+            ends: turn.ends(),
         };
-        let turn = self.take_turn(by, surface, user, platform).await?;
         self.ask(by, surface, ask).await?;
-        drop(turn);
+        self.logged_in(turn, user);
         Ok(Issued {
             user: user.to_owned(),
             platform,
