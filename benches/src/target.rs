@@ -168,6 +168,22 @@ impl Requests {
         );
     }
 
+    /// Overwrites `out` with the report of a device of user number `user` that it has stored its log up to `seq`.
+    pub fn cursor(&mut self, user: u32, device: &str, seq: u64, out: &mut String) {
+        self.body.clear();
+        out.clear();
+        let user = user_id(user);
+        let _ = write!(self.body, "{{\"seq\":{seq}}}");
+        let _ = write!(
+            out,
+            "PUT /v1/users/{user}/devices/{device}/cursor HTTP/1.1\r\n{}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{}",
+            self.head,
+            self.body.len(),
+            self.body
+        );
+    }
+
     /// Overwrites `out` with a pull of at most `limit` entries of user number `user` from after `after`, which waits for as
     /// long as `wait` seconds when there are none.
     pub fn pull_after(&self, user: u32, after: u64, limit: u32, wait: u64, out: &mut String) {

@@ -58,7 +58,7 @@ pub enum Ask {
         /// The profile.
         profile: SealedBody,
     },
-    /// Issue a token.
+    /// Issue a token, and end earlier ones of its user with it: both happen, or neither.
     IssueToken {
         /// For whom.
         user: UserRef,
@@ -70,6 +70,9 @@ pub enum Ask {
         token: KeyedHash,
         /// Its end.
         expires: Time,
+        /// Which of the user's earlier tokens end when this one is issued: at most
+        /// [`MAX_ENDED`](crate::limits::MAX_ENDED). When the token stands already, none do.
+        ends: Vec<Revoked>,
     },
     /// Revoke tokens.
     RevokeTokens {

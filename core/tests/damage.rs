@@ -132,6 +132,7 @@ fn rows_at_the_end_of_their_range_are_corrupt() {
         platform: 1,
         token: cast::token(1),
         expires: Time(9_999),
+        ends: Vec::new(),
     });
     assert_corrupt(&error_of(&mut chronicle, &issue), "settings");
 

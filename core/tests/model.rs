@@ -15,7 +15,7 @@ use support::plan::{commands, letter, plans};
 use waybill_core::command::{Ask, Command, Stamped, Unknown};
 use waybill_core::fact::Revoked;
 use waybill_core::id::{DeviceNo, Seq, Time, UserNo};
-use waybill_core::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_TIME_AHEAD_MS};
+use waybill_core::limits::{CHAIN_MARK_EVERY, MAX_DEVICES_PER_USER, MAX_ENDED, MAX_TIME_AHEAD_MS};
 use waybill_core::outcome::{Outcome, Refusal};
 use waybill_core::record::Surface;
 use waybill_core::rules::{self, Step};
@@ -255,6 +255,7 @@ fn a_token_belongs_to_one_user() {
                 platform: 5,
                 token: cast::token(1),
                 expires: Time(3_000_000),
+                ends: Vec::new(),
             },
         )
     };
@@ -296,6 +297,49 @@ fn a_token_belongs_to_one_user() {
         user(false),
     ];
     assert_eq!(answers, expected);
+    check(&commands, 1);
+}
+
+/// A login ends earlier tokens with the record before its own, or not at all.
+#[test]
+fn a_login_ends_earlier_ones_at_once_or_not_at_all() {
+    let issue = |user, number, token, ends| {
+        stamped(
+            2_000_000,
+            Ask::IssueToken {
+                user: cast::user(user, number, 0),
+                unknown: Unknown::See,
+                platform: 5,
+                token: cast::token(token),
+                expires: Time(3_000_000),
+                ends,
+            },
+        )
+    };
+    let all = || vec![Revoked::All];
+    let commands = [
+        found(),
+        issue(1, 1, 1, all()),
+        issue(2, 2, 2, all()),
+        issue(1, 3, 3, all()),
+        // Asked twice; with a token of another user; with too many.
+        issue(1, 4, 3, all()),
+        issue(1, 5, 2, all()),
+        issue(1, 6, 4, vec![Revoked::All; MAX_ENDED + 1]),
+        issue(1, 7, 5, vec![Revoked::Platform(4), Revoked::Platform(5)]),
+    ];
+    let mut chronicle = Chronicle::new();
+    let steps = chronicle.take_each(&commands);
+    let records = steps.iter().map(|step| step.records.len());
+    assert_eq!(records.collect::<Vec<_>>(), [1, 2, 2, 2, 0, 0, 0, 3]);
+    assert_eq!(steps[5].answer, Err(Refusal::KeyReused));
+    assert_eq!(steps[6].answer, Err(Refusal::TooLarge));
+    let stands = |token| {
+        let row: TokenRow = chronicle.state.row(cast::token(token)).unwrap().unwrap();
+        let cuts = chronicle.state.row::<TokenCutRow>(row.user).unwrap();
+        !cuts.unwrap_or_default().revokes(&row)
+    };
+    assert_eq!([1, 2, 3, 5].map(stands), [false, true, false, true]);
     check(&commands, 1);
 }
 

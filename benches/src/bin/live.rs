@@ -13,9 +13,10 @@ use waybill_benches::corpus::{Corpus, DEFAULT_SEED, POOL_SIZE, Pool};
 use waybill_benches::error::{Error, IoContext as _, Result};
 use waybill_benches::live::hub::{SOCKETS, Transport};
 use waybill_benches::live::server::Waybill;
-use waybill_benches::live::{arrival, bare, drain, group, idle, report, storm};
+use waybill_benches::live::{arrival, bare, drain, group, idle, report, reports, storm};
 use waybill_benches::manifest::{Manifest, Recording, calibration};
 use waybill_benches::openloop::{Arrivals, Plan};
+use waybill_gateway::config::Limits;
 
 /// Exit code of a run whose figures may not be believed.
 const DOUBTFUL: u8 = 3;
@@ -52,6 +53,8 @@ enum Task {
     Storm(StormArgs),
     /// A device far behind catches up: from the ring, from files in memory, from the disk.
     Drain(DrainArgs),
+    /// Devices that report how far they have stored their logs: what it costs the ledger.
+    Reports(ReportsArgs),
     /// The server of connections that are quinn's alone.
     #[command(name = bare::COMMAND, hide = true)]
     Bare { dir: PathBuf, port: u16 },
@@ -195,6 +198,33 @@ struct DrainArgs {
     rounds: u32,
 }
 
+#[derive(Args)]
+struct ReportsArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Devices, each of a user of its own.
+    #[arg(long, default_value_t = 100_000)]
+    devices: u32,
+    /// Messages a second.
+    #[arg(long, default_value_t = 500.0)]
+    rate: f64,
+    /// Receivers of each message, and so reports.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=512))]
+    receivers: u32,
+    /// How long a device waits after the first entry that it has not reported, in seconds, as the client library does.
+    #[arg(long, default_value_t = 1.0)]
+    report_after: f64,
+    /// Connections over which all devices report.
+    #[arg(long, default_value_t = 64)]
+    connections: u32,
+    /// Clients that send: the most messages under way.
+    #[arg(long, default_value_t = 64)]
+    clients: u32,
+    /// Measured time with reports, and without, in seconds.
+    #[arg(long, default_value_t = 30.0)]
+    seconds: f64,
+}
+
 fn main() -> ExitCode {
     let done = match &Cli::parse().command {
         Task::Idle(args) => idle_of(args),
@@ -202,6 +232,7 @@ fn main() -> ExitCode {
         Task::Group(args) => group_of(args),
         Task::Storm(args) => storm_of(args),
         Task::Drain(args) => drain_of(args),
+        Task::Reports(args) => reports_of(args),
         Task::Bare { dir, port } => bare::serve(dir, *port).map(|()| true),
     };
     match done {
@@ -446,4 +477,29 @@ fn drain_of(args: &DrainArgs) -> Result<bool> {
     let report = serde_json::json!({ "drains": drains });
     common.end(bench.recording, &setup, &server.config, report, &table)?;
     Ok(true)
+}
+
+/// The server packs what devices say for some seconds: after that everything goes on as it will.
+const REPORTS_WARM_UP: f64 = 8.0;
+
+fn reports_of(args: &ReportsArgs) -> Result<bool> {
+    let common = &args.common;
+    let devices = common.sessions(args.devices).max(1);
+    let setup = reports::Setup {
+        devices,
+        receivers: args.receivers.min(devices),
+        report_after: Duration::try_from_secs_f64(args.report_after).unwrap_or(Duration::ZERO),
+        connections: args.connections,
+        plan: common.plan(args.rate, REPORTS_WARM_UP, args.seconds),
+        clients: args.clients,
+        memory_mib: common.memory_mib,
+        interval: Duration::from_secs(Limits::default().reached_seconds),
+    };
+    let bench = common.begin("live reports", devices)?;
+    let server = bench.server.config.clone();
+    let running = reports::run(&setup, bench.server, &bench.pool);
+    let report = bench.runtime.block_on(running)?;
+    let (fine, table) = (report.is_fine(), report::reports(&report));
+    common.end(bench.recording, &setup, &server, report, &table)?;
+    Ok(fine)
 }

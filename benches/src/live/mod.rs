@@ -7,8 +7,9 @@
 //! | [`group`] | a message to several hundred at once, until the last of them has it |
 //! | [`storm`] | sessions that drop and come back while sends go on |
 //! | [`drain`] | a device far behind catches up |
+//! | [`reports`] | what devices that report their cursors cost |
 //! | [`report`] | how results look |
-//! | [`server`], [`bare`] | the server under test; quinn by itself |
+//! | [`server`], [`bare`], [`ledger`] | the server under test; quinn by itself; what a ledger has of cursors |
 //! | [`hub`], [`crowd`], [`session`] | many sessions; one, whatever its transport |
 //! | [`quic`], [`websocket`], [`sse`], [`poll`], [`openim`] | the transports |
 //! | [`gob`], [`socket`] | frames of OpenIM's clients; bytes that are counted |
@@ -22,10 +23,12 @@ pub mod gob;
 pub mod group;
 pub mod hub;
 pub mod idle;
+pub mod ledger;
 pub mod openim;
 pub mod poll;
 pub mod quic;
 pub mod report;
+pub mod reports;
 pub mod sends;
 pub mod server;
 pub mod session;

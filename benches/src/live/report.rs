@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::crowd::Storm;
 use super::drain::Drain;
 use super::hub::Transport;
-use super::{arrival, group, idle, storm};
+use super::{arrival, group, idle, reports, storm};
 use crate::openloop::Outcome;
 use crate::stats::Spread;
 use crate::table::{Table, micros, number};
@@ -291,6 +291,72 @@ pub fn storm(report: &storm::Report) -> String {
         report.first_loss.as_ref(),
         report.holes,
     );
+    out
+}
+
+/// A run of [`reports`].
+#[must_use]
+pub fn reports(report: &reports::Report) -> String {
+    let mut out = String::new();
+    let mut table = Table::new([
+        "who reports",
+        "messages/s",
+        "p50",
+        "p99",
+        "server, s of CPU",
+        "writer, s of CPU",
+        "written to the disk, MB",
+    ]);
+    for (who, phase) in [("nobody", &report.silent), ("all", &report.reporting)] {
+        let writer = phase.cost.threads.0.get("writer").copied();
+        table.row([
+            who.to_owned(),
+            number(phase.sends.achieved_rate),
+            micros(phase.sends.response.p50_us),
+            micros(phase.sends.response.p99_us),
+            number(phase.cost.server.cpu_seconds),
+            number(writer.unwrap_or(0.0)),
+            number(phase.cost.server.written_bytes as f64 / 1e6),
+        ]);
+    }
+    let _ = writeln!(out, "{}", table.markdown());
+    let _ = writeln!(
+        out,
+        "{} devices: {} reports/s, answered p50 {}, p99 {}; {} failed",
+        report.devices,
+        number(report.reports_per_second),
+        micros(report.answered.p50_us),
+        micros(report.answered.p99_us),
+        report.failed,
+    );
+    let ledger = &report.ledger;
+    let _ = writeln!(
+        out,
+        "ledger: {} bytes/s for reports, {:.1} % of its records; {} cursors in {} records (median {}, most {}), {} deliveries; \
+         {:.2} bytes a cursor; if each device reported once an interval: {} bytes/s",
+        number(report.bytes_per_second),
+        ledger.bytes as f64 * 100.0 / ledger.bytes_of_all.max(1) as f64,
+        ledger.cursors,
+        ledger.records,
+        ledger.median,
+        ledger.most,
+        ledger.passed,
+        ledger.bytes_each(),
+        number(report.bytes_per_second_of_all),
+    );
+    let _ = writeln!(
+        out,
+        "a report takes {:.1} µs of the server's CPU, {:.1} µs of them the writer's; {} devices have another cursor in the ledger \
+         than they reported",
+        report.server_us, report.writer_us, report.wrong,
+    );
+    let told = [&report.silent, &report.reporting].map(|phase| &phase.sends);
+    let told = told
+        .iter()
+        .flat_map(|sends| [&sends.limited, &sends.first_failure]);
+    for why in told.chain([&report.first_failure]).flatten() {
+        let _ = writeln!(out, "{why}");
+    }
     out
 }
 

@@ -95,6 +95,16 @@ impl Waybill {
         self.server.check()
     }
 
+    /// Ends it in good order, and says where its data are.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn end(self) -> Result<PathBuf> {
+        let data = self.data();
+        self.server.terminate(END_PATIENCE)?;
+        Ok(data)
+    }
+
     /// Ends it in good order, does `between`, and starts it again on the same data and ports.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use waybill_core::command::{Ask, Stamped, Unknown, UserRef};
 use waybill_core::conversation::Conversation;
 use waybill_core::fact::{ConversationKind, Fact, Revoked};
 use waybill_core::id::{Digest, Epoch, KeyedHash, Position, Time, UserNo};
+use waybill_core::limits::MAX_ENDED;
 use waybill_core::outcome::{Answer, Outcome, Refusal, Sent};
 use waybill_core::policy::Policy;
 use waybill_core::record::Record;
@@ -322,7 +323,15 @@ impl Model {
                 platform,
                 token,
                 expires,
-            } => self.issue(user, *unknown, *platform, *token, *expires, next, facts),
+                ends,
+            } => self.issue(
+                user,
+                *unknown,
+                (*platform, *token, *expires),
+                ends,
+                next,
+                facts,
+            ),
             Ask::RevokeTokens { user, which } => self.revoke(user.0, *which, next, facts),
             Ask::Send(send) => self.send(send, self.time_of(stamped), next, facts, delivered),
             Ask::SeeDevice {
@@ -449,12 +458,14 @@ impl Model {
         &mut self,
         user: &UserRef,
         unknown: Unknown,
-        platform: u8,
-        token: KeyedHash,
-        expires: Time,
+        (platform, token, expires): (u8, KeyedHash, Time),
+        ends: &[Revoked],
         mut next: u64,
         facts: &mut Vec<(Fact, Body)>,
     ) -> Answer {
+        if ends.len() > MAX_ENDED {
+            return Err(Refusal::TooLarge);
+        }
         if let Some(issued) = self.tokens.iter().find(|known| known.hash == token) {
             let mut owner = self
                 .people
@@ -471,6 +482,11 @@ impl Model {
         }
         let (number, new) = self.meet(user, &mut next, facts);
         let user = UserNo(number);
+        for which in ends.iter().filter(|_| !new) {
+            let before = facts.len();
+            self.revoke(number, *which, next, facts)?;
+            next += (facts.len() - before) as u64;
+        }
         self.tokens.push(Token {
             hash: token,
             position: next,

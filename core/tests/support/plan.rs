@@ -39,6 +39,7 @@ enum Deed {
         see: bool,
         platform: u8,
         token: u8,
+        ends: Vec<Which>,
     },
     Revoke(u64, Which),
     Send(Letter),
@@ -145,6 +146,14 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0..3_u8).prop_map(Which::Platform),
         1 => Just(Which::All)
     ];
+    let ends = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => which.clone().prop_map(|which| vec![which]),
+        2 => subsequence(vec![0, 1, 2], 1..=3)
+            .prop_map(|platforms| platforms.into_iter().map(Which::Platform).collect()),
+        // Too many.
+        1 => (7..10_usize).prop_map(|count| vec![Which::Platform(1); count]),
+    ];
     let cursor = (
         number(),
         prop_oneof![8 => 0..4_u32, 1 => 0..90_u32],
@@ -155,8 +164,8 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0..4_u32).prop_map(Deed::ChangeRules),
         3 => any::<bool>().prop_map(Deed::Policy),
         6 => (0..USERS).prop_map(Deed::Register),
-        4 => (0..USERS, any::<bool>(), 0..3_u8, 0..TOKENS).prop_map(
-            |(user, see, platform, token)| Deed::Issue { user, see, platform, token }
+        4 => (0..USERS, any::<bool>(), 0..3_u8, 0..TOKENS, ends).prop_map(
+            |(user, see, platform, token, ends)| Deed::Issue { user, see, platform, token, ends }
         ),
         3 => (number(), which).prop_map(|(user, which)| Deed::Revoke(user, which)),
         12 => letters().prop_map(Deed::Send),
@@ -331,20 +340,18 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             see,
             platform,
             token,
+            ends,
         } => vec![Ask::IssueToken {
             user: cast::user(*user, next(), 0),
             unknown: if *see { Unknown::See } else { Unknown::Refuse },
             platform: *platform,
             token: cast::token(*token),
             expires: Time(2_000_000_000_000 + u64::from(*token)),
+            ends: ends.iter().copied().map(revoked).collect(),
         }],
         Deed::Revoke(user, which) => vec![Ask::RevokeTokens {
             user: UserNo(*user),
-            which: match which {
-                Which::One(token) => Revoked::One(cast::token(*token)),
-                Which::Platform(platform) => Revoked::Platform(*platform),
-                Which::All => Revoked::All,
-            },
+            which: revoked(*which),
         }],
         Deed::Send(letter) => (0..letter.times).map(|_| send(letter, next())).collect(),
         Deed::SeeDevices { user, from, count } => (*from..from + count)
@@ -450,6 +457,14 @@ fn asks(deed: &Deed, number: &mut u64) -> Vec<Ask> {
             });
             std::iter::once(recall).chain(marks).collect()
         }
+    }
+}
+
+fn revoked(which: Which) -> Revoked {
+    match which {
+        Which::One(token) => Revoked::One(cast::token(token)),
+        Which::Platform(platform) => Revoked::Platform(platform),
+        Which::All => Revoked::All,
     }
 }
 

@@ -122,12 +122,24 @@ impl Script {
     }
 
     pub fn issue(&mut self, id: &str, unknown: Unknown, platform: u8, text: &str) {
+        self.log_in(id, unknown, (platform, text), Vec::new());
+    }
+
+    /// Issues a token for a platform that ends earlier ones.
+    fn log_in(
+        &mut self,
+        id: &str,
+        unknown: Unknown,
+        (platform, text): (u8, &str),
+        ends: Vec<Revoked>,
+    ) {
         let ask = Ask::IssueToken {
             user: self.user(id),
             unknown,
             platform,
             token: self.token(text),
             expires: Time(self.clock + 7_776_000_000),
+            ends,
         };
         self.clock += 11;
         self.ask(1, Surface::OpenImV2, ask);
@@ -292,6 +304,7 @@ pub fn commands() -> Vec<Stamped> {
     super::script_status::status(&mut script, LAST_BEFORE_MANY);
     super::script_terms::terms(&mut script, LAST_BEFORE_TERMS);
     super::script_restore::restores(&mut script, LAST_BEFORE_RESTORES);
+    logins(&mut script);
     script.commands
 }
 
@@ -433,6 +446,42 @@ fn endings(script: &mut Script) {
         &Letter::chat(ZHANG, LI),
         text("晚安"),
     );
+}
+
+/// Tokens that take the place of earlier ones.
+fn logins(script: &mut Script) {
+    let phones = || vec![Revoked::Platform(1), Revoked::Platform(2)];
+    script.log_in(LI, Unknown::Refuse, (1, "a phone"), phones());
+    script.log_in(LI, Unknown::Refuse, (2, "another phone"), phones());
+    // Asked twice: nothing ends.
+    script.log_in(LI, Unknown::Refuse, (2, "another phone"), phones());
+    let web = script.token("second web token");
+    script.log_in(
+        LI,
+        Unknown::Refuse,
+        (5, "third web token"),
+        vec![Revoked::One(web)],
+    );
+    script.log_in(
+        LI,
+        Unknown::Refuse,
+        (5, "fourth web token"),
+        vec![Revoked::One(web)],
+    );
+    script.log_in(
+        ZHANG,
+        Unknown::Refuse,
+        (5, "the only one"),
+        vec![Revoked::All],
+    );
+    script.log_in(
+        "by logging in",
+        Unknown::See,
+        (5, "the first one"),
+        vec![Revoked::All],
+    );
+    script.log_in("stranger", Unknown::Refuse, (5, "none"), vec![Revoked::All]);
+    script.log_in(LI, Unknown::Refuse, (5, "too many"), vec![Revoked::All; 9]);
 }
 
 /// The last position that the commands before those of `script_many` make.

@@ -355,15 +355,24 @@ fn asks() -> BoxedStrategy<Ask> {
         small().prop_map(|rules| Ask::ChangeRules { rules }),
         policies().prop_map(Ask::ChangePolicy),
         (references(), sealed()).prop_map(|(user, profile)| Ask::Register { user, profile }),
-        (references(), unknown, any::<u8>(), keyed(), times()).prop_map(
-            |(user, unknown, platform, token, expires)| Ask::IssueToken {
-                user,
-                unknown,
-                platform,
-                token,
-                expires
-            }
-        ),
+        (
+            references(),
+            unknown,
+            any::<u8>(),
+            keyed(),
+            times(),
+            vec(revocations(), 0..5)
+        )
+            .prop_map(
+                |(user, unknown, platform, token, expires, ends)| Ask::IssueToken {
+                    user,
+                    unknown,
+                    platform,
+                    token,
+                    expires,
+                    ends
+                }
+            ),
         (users(), revocations()).prop_map(|(user, which)| Ask::RevokeTokens { user, which }),
         (users(), option::of(positions()), sealed()).prop_map(|(user, base, profile)| {
             Ask::UpdateProfile {

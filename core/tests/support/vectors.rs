@@ -136,6 +136,14 @@ pub fn keyed(first: u8) -> KeyedHash {
     KeyedHash(std::array::from_fn(|at| first.wrapping_add(at as u8)))
 }
 
+fn revocations() -> [Revoked; 3] {
+    [
+        Revoked::One(keyed(0x30)),
+        Revoked::Platform(255),
+        Revoked::All,
+    ]
+}
+
 fn facts() -> Vec<Fact> {
     let message = MessageSent {
         conversation: Conversation::single(UserNo(300), UserNo(2)),
@@ -172,11 +180,6 @@ fn facts() -> Vec<Fact> {
         (UserNo(1), DeviceNo(1), Seq(7)),
         (UserNo(1), DeviceNo(300), Seq(300)),
         (UserNo(70_001), DeviceNo(2), Seq(1 << 33)),
-    ];
-    let revoked = [
-        Revoked::One(keyed(0x30)),
-        Revoked::Platform(255),
-        Revoked::All,
     ];
     let mut facts = vec![
         Fact::Genesis {
@@ -219,7 +222,7 @@ fn facts() -> Vec<Fact> {
             position: Position(u64::MAX),
         },
     ];
-    let revoked = revoked.map(|which| Fact::TokensRevoked {
+    let revoked = revocations().map(|which| Fact::TokensRevoked {
         user: UserNo(2),
         which,
     });
@@ -384,6 +387,7 @@ fn commands() -> Vec<Stamped> {
         platform: 3,
         token: script.token("t"),
         expires: Time(u64::MAX),
+        ends: revocations().into(),
     };
     let revoke = |which| Ask::RevokeTokens {
         user: UserNo(4),

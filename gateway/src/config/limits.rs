@@ -83,6 +83,11 @@ limits! {
     body_seconds: 30, 1 => 300;
     /// Time an HTTP connection may stay without a request, or without taking more of an answer.
     idle_seconds: 75, 1 => 3_600;
+    /// How long a live connection over TCP may take nothing of what waits for it before it is let go.
+    take_seconds: 30, 1 => 300;
+    /// How long a native WebSocket may be silent before it is asked for a sign of life; one that gives none for two and a half times
+    /// as long ends.
+    ping_seconds: 30, 1 => 300;
     /// How long a connection of OpenIM's gateway may be silent before it is asked for a sign of life; one that gives none for twice as
     /// long and 3 s more ends.
     ws_ping_seconds: 27, 1 => 60;

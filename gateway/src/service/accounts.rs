@@ -128,16 +128,24 @@ impl Service {
         let reference = self.user_ref("/user", user)?;
         let authenticator = &self.0.authenticator;
         let minted = authenticator.mint(user, platform, lifetime, now_seconds())?;
-        let ask = Ask::IssueToken {
-            user: reference,
-            unknown,
-            platform,
-            token: authenticator.hash(minted.token.expose()),
-            expires: Time(minted.expires.saturating_mul(1_000)),
-        };
-        let turn = self.take_turn(by, surface, user, platform).await?;
-        self.ask(by, surface, ask).await?;
-        drop(turn);
+        let token = authenticator.hash(minted.token.expose());
+        let expires = Time(minted.expires.saturating_mul(1_000));
+        let (this, name) = (self.clone(), user.to_owned());
+        to_the_end(async move {
+            let turn = this.take_turn(&name, platform).await;
+            let ask = Ask::IssueToken {
+                user: reference,
+                unknown,
+                platform,
+                token,
+                expires,
+                ends: turn.ends(),
+            };
+            this.ask(by, surface, ask).await?;
+            this.logged_in(turn, &name);
+            Ok(())
+        })
+        .await?;
         Ok(Issued {
             user: user.to_owned(),
             platform,
@@ -203,17 +211,21 @@ impl Service {
             user: number,
             which: which_tokens,
         };
-        self.ask(principal.number, surface, ask).await?;
-        self.0.authenticator.tokens_were_revoked();
-        let registry = self.registry();
-        match which {
-            Which::One(token) => registry.close_token(user, token, CloseReason::Revoked),
-            Which::Platform(platform) => {
-                registry.close_platform(user, platform, CloseReason::Revoked)
-            }
-            Which::All => registry.close_user(user, CloseReason::Revoked),
-        };
-        Ok(())
+        let (this, by, user) = (self.clone(), principal.number, user.to_owned());
+        to_the_end(async move {
+            this.ask(by, surface, ask).await?;
+            this.0.authenticator.tokens_were_revoked();
+            let registry = this.registry();
+            match which {
+                Which::One(token) => registry.close_token(&user, token, CloseReason::Revoked),
+                Which::Platform(platform) => {
+                    registry.close_platform(&user, platform, CloseReason::Revoked)
+                }
+                Which::All => registry.close_user(&user, CloseReason::Revoked),
+            };
+            Ok(())
+        })
+        .await
     }
 
     /// The keyed hash by which a token is known.
@@ -237,6 +249,14 @@ impl Service {
             span: reader.span(principal.number).map_err(unreadable)?,
         })
     }
+}
+
+/// Does what must not stop half-way when the caller goes: tokens that the writer has revoked are to be forgotten here too.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|_| Err(Error::of(Kind::Internal)))
 }
 
 /// Checks the texts of a profile: those that are shown, and how long each is.

@@ -1,11 +1,12 @@
 //! How far devices say that they have stored their logs. The newest word of each device is kept here and handed to the
-//! writer in packed commands, at intervals: what a crash loses, the devices say again.
+//! writer in packed commands, once an interval at most: what a crash loses, the devices say again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::warn;
 use waybill_core::body::Body;
 use waybill_core::command::Ask;
@@ -21,52 +22,114 @@ use crate::error::{Error, Kind};
 use crate::random;
 use crate::shutdown::Stopping;
 
-/// Most devices whose word waits. One more is refused: its device will say it again.
-const MAX_PENDING: usize = 64 * 1024;
+/// Most devices whose word waits: as many as a hash table of 2^18 places holds. One more is refused: its device will say it again.
+const MAX_WAITING: usize = 224 * 1024;
+
+/// So many waiting devices are not kept waiting for the interval to be over.
+const CROWDED: usize = MAX_WAITING / 2;
+
+/// Most devices of one command. Other commands wait for it, and it takes the writer some microseconds for each: sends beside it
+/// must not notice.
+const PACKED: usize = 1_000;
+const _: () = assert!(PACKED <= MAX_REACHED);
+
+/// Pause after the writer has not taken a command.
+const REST: Duration = Duration::from_secs(1);
+
+type Device = (UserNo, DeviceNo);
 
 /// What devices have said and the writer has not.
 #[derive(Default)]
 pub struct Cursors {
-    pending: Mutex<HashMap<(UserNo, DeviceNo), Seq>>,
-    /// Told when a command is full.
-    full: Notify,
+    waiting: Mutex<Waiting>,
+    /// Told when too many wait.
+    crowded: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    newest: HashMap<Device, Seq>,
+    /// The devices of `newest` by when they began to wait, the longest first.
+    order: VecDeque<(Device, Instant)>,
+    /// What the writer is being told: it stands in no row yet.
+    handed: HashMap<Device, Seq>,
+}
+
+impl Waiting {
+    /// Up to where a device is known to have its log, when the rows know of `reached`.
+    fn known(&self, device: &Device, reached: Seq) -> Seq {
+        let cursors = [self.newest.get(device), self.handed.get(device)];
+        cursors
+            .into_iter()
+            .flatten()
+            .copied()
+            .fold(reached, Seq::max)
+    }
 }
 
 impl Cursors {
-    /// Notes a cursor; older ones change nothing. Returns the newest known.
-    fn note(&self, user: UserNo, device: DeviceNo, seq: Seq) -> Result<Seq, Error> {
-        let mut pending = self.pending.lock();
-        if pending.len() >= MAX_PENDING && !pending.contains_key(&(user, device)) {
+    /// Notes a cursor of a device that the rows know to have reached `reached`; older ones change nothing. Returns the newest
+    /// known.
+    fn note(&self, device: Device, seq: Seq, reached: Seq, now: Instant) -> Result<Seq, Error> {
+        let mut waiting = self.waiting.lock();
+        let known = waiting.known(&device, reached);
+        if seq <= known {
+            return Ok(known);
+        }
+        if let Some(newest) = waiting.newest.get_mut(&device) {
+            *newest = seq;
+            return Ok(seq);
+        }
+        if waiting.newest.len() >= MAX_WAITING {
             return Err(Error::of(Kind::Busy));
         }
-        let newest = pending.entry((user, device)).or_insert(seq);
-        *newest = seq.max(*newest);
-        let newest = *newest;
-        if pending.len() >= MAX_REACHED {
-            self.full.notify_one();
+        waiting.newest.insert(device, seq);
+        waiting.order.push_back((device, now));
+        if waiting.newest.len() >= CROWDED {
+            self.crowded.notify_one();
         }
-        Ok(newest)
+        Ok(seq)
     }
 
-    /// Notes again what could not be handed over. Where there is no room any more, the device will say it again.
-    fn put_back(&self, cursors: Vec<(UserNo, DeviceNo, Seq)>) {
+    /// When those who wait longest have waited for `interval`; `None` when nobody waits.
+    fn due(&self, interval: Duration) -> Option<Instant> {
+        let waiting = self.waiting.lock();
+        waiting.order.front().map(|(_, since)| *since + interval)
+    }
+
+    /// Takes those who wait longest, as many as go into one command, if the first of them has waited since `due` or too many
+    /// wait. They count as handed over until [`Self::was_handed`].
+    fn take(&self, due: Instant) -> Vec<(UserNo, DeviceNo, Seq)> {
+        let mut waiting = self.waiting.lock();
+        let Waiting {
+            newest,
+            order,
+            handed,
+        } = &mut *waiting;
+        let is_due = order.front().is_some_and(|(_, since)| *since <= due);
+        if !is_due && order.len() < CROWDED {
+            return Vec::new();
+        }
+        let of_command = PACKED.min(order.len());
+        let taken = order.drain(..of_command).filter_map(|(device, _)| {
+            let seq = newest.remove(&device)?;
+            handed.insert(device, seq);
+            Some((device.0, device.1, seq))
+        });
+        taken.collect()
+    }
+
+    /// What was taken stands in the rows.
+    fn was_handed(&self) {
+        self.waiting.lock().handed.clear();
+    }
+
+    /// What was taken could not be handed over: it waits again. Where there is no room any more, the device will say it again.
+    fn was_not_handed(&self, cursors: Vec<(UserNo, DeviceNo, Seq)>, now: Instant) {
+        self.was_handed();
         for (user, device, seq) in cursors {
-            let _ = self.note(user, device, seq);
+            let _ = self.note((user, device), seq, Seq(0), now);
         }
-    }
-
-    /// Takes as many as fit into one command.
-    fn take(&self) -> Vec<(UserNo, DeviceNo, Seq)> {
-        let mut pending = self.pending.lock();
-        let taken: Vec<_> = pending
-            .iter()
-            .take(MAX_REACHED)
-            .map(|((user, device), seq)| (*user, *device, *seq))
-            .collect();
-        for (user, device, _) in &taken {
-            pending.remove(&(*user, *device));
-        }
-        taken
     }
 }
 
@@ -98,7 +161,9 @@ impl Service {
             ));
         }
         let (number, reached) = self.device(principal, surface, owner, user, device).await?;
-        Ok(self.0.cursors.note(owner, number, seq)?.max(reached))
+        self.0
+            .cursors
+            .note((owner, number), seq, reached, Instant::now())
     }
 
     /// The number of a device and how far it has reached; a new one is given a number.
@@ -141,47 +206,62 @@ impl Service {
         }
     }
 
-    /// Hands cursors to the writer at intervals, until the server stops; then it hands over the rest.
+    /// Hands cursors to the writer when they have waited for the interval, until the server stops; then it hands over the rest.
     pub async fn hand_over_cursors(&self, mut stopping: Stopping) {
         let interval = Duration::from_secs(self.limits().reached_seconds);
+        let cursors = &self.0.cursors;
         loop {
+            let next = cursors.due(interval);
             let stop = tokio::select! {
-                () = tokio::time::sleep(interval) => false,
-                () = self.0.cursors.full.notified() => false,
+                () = tokio::time::sleep_until(next.unwrap_or(Instant::now() + interval)) => false,
+                () = cursors.crowded.notified() => false,
                 () = stopping.ending() => true,
             };
-            self.flush_cursors().await;
+            let now = Instant::now();
+            // When the server stops, everybody has waited for long enough.
+            let due = if stop {
+                Some(now)
+            } else {
+                now.checked_sub(interval)
+            };
+            let done = match due {
+                Some(due) => self.hand_over_due(due).await,
+                None => true,
+            };
             if stop {
                 return;
+            }
+            if !done {
+                tokio::select! {
+                    () = tokio::time::sleep(REST) => {}
+                    () = stopping.ending() => {}
+                }
             }
         }
     }
 
-    /// Hands what devices have said to the writer now.
-    pub async fn flush_cursors(&self) {
+    /// Hands over those who have waited since `due`, command by command. Returns whether the writer took them.
+    async fn hand_over_due(&self, due: Instant) -> bool {
         loop {
-            let cursors = self.0.cursors.take();
+            let cursors = self.0.cursors.take(due);
             if cursors.is_empty() {
-                return;
+                return true;
             }
-            let last = cursors.len() < MAX_REACHED;
-            let ask = Ask::Reach {
-                cursors: cursors.clone(),
+            let reached = loop {
+                let cursors = cursors.clone();
+                let ask = Ask::Reach { cursors };
+                match self.ask(UserNo(0), Surface::Server, ask).await {
+                    // Each time it comes further; what is as far as it can be is passed over.
+                    Ok(Outcome::ReachedPartly) => {}
+                    outcome => break outcome,
+                }
             };
-            let outcome = self.ask(UserNo(0), Surface::Server, ask).await;
-            if let Ok(Outcome::ReachedPartly) = outcome {
-                // Each time it comes further; what is as far as it can be is passed over.
-                self.0.cursors.put_back(cursors);
-                continue;
-            }
-            if let Err(error) = outcome {
+            if let Err(error) = reached {
                 warn!(%error, devices = cursors.len(), "cursors wait for the next time");
-                self.0.cursors.put_back(cursors);
-                return;
+                self.0.cursors.was_not_handed(cursors, Instant::now());
+                return false;
             }
-            if last {
-                return;
-            }
+            self.0.cursors.was_handed();
         }
     }
 }
@@ -190,39 +270,81 @@ impl Service {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn note(cursors: &Cursors, device: u32, seq: u64, now: Instant) -> Seq {
+        let device = (UserNo(1), DeviceNo(device));
+        cursors.note(device, Seq(seq), Seq(0), now).unwrap()
+    }
+
+    fn said(device: u32, seq: u64) -> (UserNo, DeviceNo, Seq) {
+        (UserNo(1), DeviceNo(device), Seq(seq))
+    }
+
     #[test]
     fn the_newest_word_of_each_device_is_kept() {
-        let cursors = Cursors::default();
-        let note = |device, seq| cursors.note(UserNo(1), DeviceNo(device), Seq(seq)).unwrap();
-        assert_eq!(note(1, 5), Seq(5));
-        assert_eq!(note(1, 3), Seq(5));
-        assert_eq!(note(2, 1), Seq(1));
-        let mut taken = cursors.take();
-        taken.sort();
-        assert_eq!(
-            taken,
-            [
-                (UserNo(1), DeviceNo(1), Seq(5)),
-                (UserNo(1), DeviceNo(2), Seq(1))
-            ]
-        );
-        assert!(cursors.take().is_empty());
+        let (cursors, now) = (Cursors::default(), Instant::now());
+        assert_eq!(note(&cursors, 1, 5, now), Seq(5));
+        assert_eq!(note(&cursors, 1, 3, now), Seq(5));
+        assert_eq!(note(&cursors, 2, 1, now), Seq(1));
+        assert_eq!(note(&cursors, 1, 7, now), Seq(7));
+        assert_eq!(cursors.take(now), [said(1, 7), said(2, 1)]);
+        assert!(cursors.take(now).is_empty());
+    }
+
+    #[test]
+    fn a_cursor_never_falls_and_old_news_is_none() {
+        let (cursors, now) = (Cursors::default(), Instant::now());
+        let device = (UserNo(1), DeviceNo(1));
+        assert_eq!(cursors.note(device, Seq(4), Seq(4), now), Ok(Seq(4)));
+        assert_eq!(cursors.due(INTERVAL), None, "the rows know it already");
+        note(&cursors, 1, 5, now);
+        assert_eq!(cursors.take(now).len(), 1);
+        // The rows do not say it yet.
+        assert_eq!(note(&cursors, 1, 3, now), Seq(5));
+        assert_eq!(note(&cursors, 1, 5, now), Seq(5));
+        assert_eq!(cursors.due(INTERVAL), None);
+        note(&cursors, 1, 6, now);
+        cursors.was_not_handed(vec![said(1, 5)], now);
+        assert_eq!(cursors.take(now), [said(1, 6)], "the newer word stays");
+    }
+
+    #[test]
+    fn nobody_is_handed_over_twice_in_an_interval_or_waits_longer() {
+        let (cursors, start) = (Cursors::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        note(&cursors, 1, 1, at(0));
+        note(&cursors, 1, 2, at(1_000));
+        note(&cursors, 2, 1, at(4_000));
+        assert_eq!(cursors.due(INTERVAL), Some(at(5_000)));
+        assert!(cursors.take(at(4_999) - INTERVAL).is_empty());
+        // Who has begun to wait later goes along.
+        assert_eq!(cursors.take(at(5_000) - INTERVAL), [said(1, 2), said(2, 1)]);
+        cursors.was_handed();
+        note(&cursors, 1, 3, at(5_100));
+        assert_eq!(cursors.due(INTERVAL), Some(at(10_100)));
     }
 
     #[test]
     fn what_waits_is_bounded_and_goes_in_commands_of_bounded_size() {
-        let cursors = Cursors::default();
-        for user in 0..MAX_PENDING as u64 {
-            cursors.note(UserNo(user), DeviceNo(1), Seq(1)).unwrap();
+        let (cursors, now) = (Cursors::default(), Instant::now());
+        let note = |user| cursors.note((UserNo(user), DeviceNo(1)), Seq(1), Seq(0), now);
+        for user in 0..MAX_WAITING as u64 {
+            note(user).unwrap();
         }
-        let error = cursors
-            .note(UserNo(u64::MAX), DeviceNo(1), Seq(1))
-            .unwrap_err();
-        assert_eq!(error.kind, Kind::Busy);
+        assert_eq!(note(u64::MAX).unwrap_err().kind, Kind::Busy);
         cursors
-            .note(UserNo(0), DeviceNo(1), Seq(2))
+            .note((UserNo(0), DeviceNo(1)), Seq(2), Seq(0), now)
             .expect("is known already");
-        assert_eq!(cursors.take().len(), MAX_REACHED);
-        assert_eq!(cursors.pending.lock().len(), MAX_PENDING - MAX_REACHED);
+        let before = now - Duration::from_millis(1);
+        let mut left = MAX_WAITING;
+        // Nobody's time has come, but too many wait.
+        while left >= CROWDED {
+            assert_eq!(cursors.take(before).len(), PACKED);
+            cursors.was_handed();
+            left -= PACKED;
+        }
+        assert!(cursors.take(before).is_empty());
+        assert_eq!(cursors.waiting.lock().order.len(), left);
     }
 }

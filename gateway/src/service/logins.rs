@@ -2,14 +2,11 @@
 //! is told why.
 
 use tokio::sync::{Mutex, MutexGuard};
-use waybill_core::command::Ask;
 use waybill_core::fact::Revoked;
-use waybill_core::id::{KeyedHash, UserNo};
-use waybill_core::record::Surface;
+use waybill_core::id::KeyedHash;
 
-use super::{Service, unreadable};
+use super::Service;
 use crate::config::LoginPolicy;
-use crate::error::Error;
 use crate::registry::CloseReason;
 
 /// Platforms by class: phones, computers, browsers. Those of one class stand for one another.
@@ -49,37 +46,43 @@ fn ended(policy: LoginPolicy, platform: u8) -> Vec<Revoked> {
     }
 }
 
+/// The turn of a login: that of the next one comes when this is dropped.
+pub(super) struct Turn<'s> {
+    _guard: Option<MutexGuard<'s, ()>>,
+    ends: Vec<Revoked>,
+}
+
+impl Turn<'_> {
+    /// Which earlier tokens the new one ends. The writer ends them and issues it at once, so a login that fails ends none.
+    pub(super) fn ends(&self) -> Vec<Revoked> {
+        self.ends.clone()
+    }
+}
+
 impl Service {
-    /// Waits for the turn of a login of this user on this platform, and ends the earlier ones that it takes the place of. The login
-    /// is to be made before what this returns is dropped. Business accounts have as many logins as they like.
-    ///
-    /// # Errors
-    /// When the earlier ones cannot be ended; then the new one may not be made.
-    pub(super) async fn take_turn(
-        &self,
-        by: UserNo,
-        surface: Surface,
-        user: &str,
-        platform: u8,
-    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
-        let policy = self.config().login;
-        let ended = ended(policy, platform);
-        if ended.is_empty() || self.0.authenticator.is_manager(user) {
-            return Ok(None);
+    /// Waits for the turn of a login of this user on this platform. Business accounts have as many logins as they like.
+    pub(super) async fn take_turn(&self, user: &str, platform: u8) -> Turn<'_> {
+        let mut ends = ended(self.config().login, platform);
+        if ends.is_empty() || self.0.authenticator.is_manager(user) {
+            ends.clear();
+            return Turn { _guard: None, ends };
         }
-        let hash = self.user_hash(user);
-        let turn = self.0.logins.turn(&hash).await;
-        let Some(number) = self.0.reader.user_no(hash).map_err(unreadable)? else {
-            return Ok(Some(turn));
-        };
-        for which in ended {
-            let ask = Ask::RevokeTokens {
-                user: number,
-                which,
-            };
-            self.ask(by, surface, ask).await?;
-            self.0.authenticator.tokens_were_revoked();
-            let registry = self.registry();
+        let guard = Some(self.0.logins.turn(&self.user_hash(user)).await);
+        Turn {
+            _guard: guard,
+            ends,
+        }
+    }
+
+    /// The login whose turn it was is made: whoever came with a token that it has ended is told why, and goes. Nobody has come
+    /// with the new one yet.
+    pub(super) fn logged_in(&self, turn: Turn<'_>, user: &str) {
+        if turn.ends.is_empty() {
+            return;
+        }
+        self.0.authenticator.tokens_were_revoked();
+        let registry = self.registry();
+        for which in turn.ends {
             match which {
                 Revoked::Platform(platform) => {
                     registry.close_platform(user, platform, CloseReason::Replaced)
@@ -87,7 +90,6 @@ impl Service {
                 Revoked::All | Revoked::One(_) => registry.close_user(user, CloseReason::Replaced),
             };
         }
-        Ok(Some(turn))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use waybill_core::id::Seq;
 use waybill_core::wire::{Bye, Code};
 
-use super::{IN_FLIGHT, MAX_BATCH, MAX_FRAME, SILENT_AFTER, WINDOW};
+use super::{IN_FLIGHT, MAX_BATCH, MAX_FRAME, WINDOW, silences};
 use crate::auth::Principal;
 use crate::error::Error;
 use crate::http::v1::encode;
@@ -44,6 +44,7 @@ struct Limits {
 
 /// The answer to a hello.
 pub fn welcome(service: &Service, principal: &Principal, span: Span) -> String {
+    let (_, silence) = silences(service.limits());
     text(&Welcome {
         frame: "welcome",
         epoch: service.epoch().to_string(),
@@ -59,7 +60,7 @@ pub fn welcome(service: &Service, principal: &Principal, span: Span) -> String {
             page_entries: MAX_PAGE_ENTRIES,
             page_bytes: WINDOW.page,
             tails: WINDOW.tails,
-            silent_ms: u64::try_from(SILENT_AFTER.as_millis()).unwrap_or(u64::MAX),
+            silent_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
         },
         capabilities: 0,
     })

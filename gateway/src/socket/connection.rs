@@ -17,7 +17,7 @@ use super::answers::{self, Refusal};
 use super::greeting::{self, Greeted, Shared};
 use super::outbox::Answer;
 use super::watches::Watches;
-use super::{IN_FLIGHT, PATIENCE, PING_AFTER, SILENT_AFTER, TAIL_PAGE_ENTRIES, WINDOW};
+use super::{IN_FLIGHT, TAIL_PAGE_ENTRIES, WINDOW, silences};
 use crate::error::Error;
 use crate::live::{End, Machine, Moment, Read, Timing, Took, Wish};
 use crate::registry::{CloseReason, Listener, PresenceWatch, Transport};
@@ -80,10 +80,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     /// A connection whose client is known.
     pub(super) fn new(socket: WebSocketStream<S>, greeted: Greeted) -> Self {
         let Greeted { shared, live } = greeted;
+        let limits = shared.service.limits();
+        let (ping, silence) = silences(limits);
         let timing = Timing {
-            ping: Some(PING_AFTER),
-            silence: Some(SILENT_AFTER),
-            patience: Some(PATIENCE),
+            ping: Some(ping),
+            silence: Some(silence),
+            patience: Some(Duration::from_secs(limits.take_seconds)),
             expires: Some(shared.service.left(&shared.principal)),
             lived_out: None,
         };

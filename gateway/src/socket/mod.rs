@@ -23,6 +23,7 @@ mod watches;
 
 use std::time::Duration;
 
+use crate::config::Limits;
 use crate::live::Window;
 
 pub use upgrade::{PATH, answer};
@@ -57,11 +58,10 @@ const IN_FLIGHT: usize = 1_024;
 const MAX_BATCH: usize = 256;
 
 /// How long a peer may say nothing before it is asked for a sign of life, and before it is given up.
-const PING_AFTER: Duration = Duration::from_secs(30);
-const SILENT_AFTER: Duration = Duration::from_secs(75);
-
-/// How long a peer may take nothing of what waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+fn silences(limits: &Limits) -> (Duration, Duration) {
+    let ping = Duration::from_secs(limits.ping_seconds);
+    (ping, ping * 5 / 2)
+}
 
 /// Time for a peer to take the last words before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -316,6 +316,16 @@ pub async fn upgraded(
     headers: &[(&'static str, &str)],
 ) -> Result<Socket, tokio_tungstenite::tungstenite::Error> {
     let stream = TcpStream::connect(address).await.unwrap();
+    upgraded_over(stream, address, query, headers).await
+}
+
+/// The same over a connection that is there.
+pub async fn upgraded_over(
+    stream: TcpStream,
+    address: std::net::SocketAddr,
+    query: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Socket, tokio_tungstenite::tungstenite::Error> {
     let mut request = format!("ws://{address}/v1/socket{query}").into_client_request()?;
     let all = request.headers_mut();
     all.insert("sec-websocket-protocol", "waybill.v1+json".parse().unwrap());
@@ -416,6 +426,17 @@ impl ServerCertVerifier for Trusting {
 
 /// A QUIC connection before its hello.
 pub async fn dial(address: std::net::SocketAddr) -> (quinn::Endpoint, quinn::Connection) {
+    let mut transport = quinn::TransportConfig::default();
+    // The server gives up who says nothing for 30 s.
+    transport.keep_alive_interval(Some(Duration::from_secs(10)));
+    dial_with(address, transport).await
+}
+
+/// The same with a transport of the caller's.
+pub async fn dial_with(
+    address: std::net::SocketAddr,
+    transport: quinn::TransportConfig,
+) -> (quinn::Endpoint, quinn::Connection) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -427,9 +448,6 @@ pub async fn dial(address: std::net::SocketAddr) -> (quinn::Endpoint, quinn::Con
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
-    let mut transport = quinn::TransportConfig::default();
-    // The server gives up who says nothing for 30 s.
-    transport.keep_alive_interval(Some(Duration::from_secs(10)));
     config.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(config);
     let connection = endpoint.connect(address, "localhost").unwrap();

@@ -94,3 +94,18 @@ async fn of_logins_at_the_same_time_the_last_one_stands() {
     assert!(!stands(&server, &first).await);
     server.stop().await;
 }
+
+/// A login that cannot be made ends no other.
+#[tokio::test]
+async fn a_login_that_fails_ends_none() {
+    let (_data, server) = running(LoginPolicy::One).await;
+    let first = login(&server, "u1", 1).await;
+    let mut socket = connected(&server, &first, "d1").await;
+    let body = json!({ "user": "u1", "platform": 9 }).to_string();
+    let answer = server.v1("POST", "/v1/tokens", &server.admin, body).await;
+    assert_eq!(answer.problem(), "invalid-field");
+    assert!(stands(&server, &first).await);
+    say(&mut socket, json!({ "frame": "ping", "request": 1 })).await;
+    assert_eq!(heard(&mut socket).await.unwrap()["frame"], "pong");
+    server.stop().await;
+}

@@ -11,6 +11,7 @@ mod lists;
 mod live;
 mod live_table;
 mod logins;
+mod lost;
 mod offered;
 mod online;
 mod ops;

@@ -10,6 +10,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use waybill_gateway::openim::v3::proto::{GetMaxSeqReq, GetMaxSeqResp, Message};
 
+use crate::lost::{ended, measured};
 use crate::support::{Running, config, start, start_with};
 use crate::v3::{done, text, users};
 use crate::ws_client::{Socket, ask, client, connect, ends, large, next, pushed, query};
@@ -41,7 +42,10 @@ async fn deaf(server: &Running, user: &str, token: &str) -> Socket {
 /// What a slow peer is owed is in its log, not in memory: it lags, is given up, and finds everything when it comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_takes_nothing_lags_alone_and_is_given_up() {
-    let (_data, server) = start().await;
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(data.path());
+    config.limits.take_seconds = 4;
+    let server = start_with(config).await;
     let (slow, quick) = (
         server.token_of("slow").await,
         server.token_of("quick").await,
@@ -62,6 +66,7 @@ async fn a_peer_that_takes_nothing_lags_alone_and_is_given_up() {
         }
     }
     goes(&server, "slow", Duration::from_secs(60)).await;
+    measured(&server, &ended("openim", "too_slow")).await;
     assert!(is_online(&server, "quick").await);
     drop(socket);
     let mut again = client(&server, "slow", &slow).await;
@@ -104,6 +109,7 @@ async fn a_peer_that_gives_no_sign_of_life_is_given_up_and_one_that_does_stays()
         stays
     });
     goes(&server, "silent", Duration::from_secs(30)).await;
+    measured(&server, &ended("openim", "silent")).await;
     assert!(
         reads.await.unwrap() >= 2,
         "it was asked, and more than once"

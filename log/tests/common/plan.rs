@@ -276,6 +276,10 @@ fn single(op: &Op, n: u64) -> Command {
             platform: number % 3,
             token: token(*number),
             expires: Time(2_000_000_000_000),
+            ends: match number % 4 {
+                0 => vec![Revoked::Platform(number % 3), Revoked::Platform(1)],
+                _ => Vec::new(),
+            },
         }),
         Op::Revoke { user, which } => command(Ask::RevokeTokens {
             user: UserNo(u64::from(*user)),

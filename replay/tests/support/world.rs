@@ -145,6 +145,7 @@ impl World {
                 platform: 1,
                 token: token(n as u8),
                 expires: Time(u64::MAX),
+                ends: vec![Revoked::Platform(2)],
             });
             open.done(Ask::SeeDevice {
                 user,
@@ -347,6 +348,7 @@ impl Open {
                 platform: n % 3,
                 token: token(n),
                 expires: Time(u64::MAX),
+                ends: Vec::new(),
             });
         }
         let revoke = [

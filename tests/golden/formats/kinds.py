@@ -433,6 +433,7 @@ ASK = Choice(
             platform=U8,
             token=KEYED,
             expires=U64,
+            ends=ListOf(REVOKED),
         ),
     ),
     ("RevokeTokens", Struct(user=U64, which=REVOKED)),

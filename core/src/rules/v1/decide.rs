@@ -20,6 +20,7 @@ pub use fanout::Fanned;
 use users::{Users, last_user, policy_in_force};
 
 use super::counted_on;
+use super::limits::MAX_ENDED;
 use crate::body::SealedBody;
 use crate::command::{Ask, Unknown, UserRef};
 use crate::fact::{Fact, Revoked, Withdrawal};
@@ -69,7 +70,15 @@ pub fn decide<'a, S: Scan>(
             platform,
             token,
             expires,
-        } => issue(state, user, *unknown, *platform, *token, *expires),
+            ends,
+        } => {
+            let issued = Issued {
+                platform: *platform,
+                token: *token,
+                expires: *expires,
+            };
+            issue(state, user, *unknown, issued, ends)
+        }
         Ask::RevokeTokens { user, which } => revoke(state, *user, *which),
         Ask::Send(send) => send::send(state, time, send),
         Ask::Post(post) => send::post(state, time, post),
@@ -140,15 +149,29 @@ pub(super) fn bare<'a>(fact: Fact) -> Draft<'a> {
     Draft { fact, body: None }
 }
 
+/// A token to be issued.
+struct Issued {
+    platform: u8,
+    token: KeyedHash,
+    expires: Time,
+}
+
 fn issue<'a, S: Scan>(
     state: &S,
     user: &UserRef,
     unknown: Unknown,
-    platform: u8,
-    token: KeyedHash,
-    expires: Time,
+    issued: Issued,
+    ends: &[Revoked],
 ) -> Result<Decision<'a>, StateError> {
-    let mut drafts = Vec::with_capacity(2);
+    if ends.len() > MAX_ENDED {
+        return Ok(Decision::Refused(Refusal::TooLarge));
+    }
+    let Issued {
+        platform,
+        token,
+        expires,
+    } = issued;
+    let mut drafts = Vec::with_capacity(2 + ends.len());
     let mut users = Users::new(state);
     let known = users.find(user)?;
     if let Some(row) = state.row::<TokenRow>(token)? {
@@ -168,6 +191,14 @@ fn issue<'a, S: Scan>(
         (None, Unknown::See) => users.find_or_see(user, &mut drafts)?,
         (None, Unknown::Refuse) => return Ok(Decision::Refused(Refusal::UnknownUser)),
     };
+    // A user who becomes known by this has no others.
+    for which in ends.iter().filter(|_| known.is_some()) {
+        if revokes(state, number, *which)? {
+            let which = *which;
+            let user = number;
+            drafts.push(bare(Fact::TokensRevoked { user, which }));
+        }
+    }
     drafts.push(bare(Fact::TokenIssued {
         user: number,
         platform,
@@ -188,14 +219,20 @@ fn revoke<'a, S: Scan>(
     if user.0 == 0 || user > last_user(state)? {
         return Ok(Decision::Refused(Refusal::UnknownUser));
     }
-    if let Revoked::One(token) = which {
-        let cuts = state.row::<TokenCutRow>(user)?.unwrap_or_default();
-        match state.row::<TokenRow>(token)? {
-            Some(row) if row.user == user && row.revoked.is_none() && !cuts.revokes(&row) => {}
-            _ => return Ok(Decision::Known(Outcome::Done)),
-        }
+    if !revokes(state, user, which)? {
+        return Ok(Decision::Known(Outcome::Done));
     }
     Ok(facts([bare(Fact::TokensRevoked { user, which })]))
+}
+
+/// Whether there may be something to revoke.
+fn revokes<S: Scan>(state: &S, user: UserNo, which: Revoked) -> Result<bool, StateError> {
+    let Revoked::One(token) = which else {
+        return Ok(true);
+    };
+    let cuts = state.row::<TokenCutRow>(user)?.unwrap_or_default();
+    let row = state.row::<TokenRow>(token)?;
+    Ok(row.is_some_and(|row| row.user == user && row.revoked.is_none() && !cuts.revokes(&row)))
 }
 
 fn see_device<'a, S: Scan>(

@@ -43,9 +43,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream lives. The client comes again, and proves anew who it is.
 const LIFE: Duration = Duration::from_secs(600);
 
-/// How long a peer may take nothing of what waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Time for a peer to take the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -219,7 +216,7 @@ impl Stream {
         let timing = Timing {
             ping: Some(HEARTBEAT),
             silence: None,
-            patience: Some(PATIENCE),
+            patience: Some(Duration::from_secs(service.limits().take_seconds)),
             expires: Some(service.left(&principal)),
             lived_out: Some(LIFE),
         };

@@ -22,8 +22,9 @@ use super::pushes::{self, Push};
 use super::requests::{self, Asker};
 use crate::auth::Principal;
 use crate::error::Error;
+use crate::live;
 use crate::openim::v3::online::Listening;
-use crate::registry::{CloseReason, Listener, Registration};
+use crate::registry::{CloseReason, Listener, Registration, Transport};
 use crate::service::{OnlineMessage, Pulled, Service, Subscription, now_seconds};
 use crate::telemetry::metrics::TransportLabel;
 
@@ -38,9 +39,6 @@ const PING_AFTER_PUSH: Duration = Duration::from_millis(500);
 
 /// How long after its sync, and after its last pull, a client is taken to have asked for all that it missed.
 const SETTLES: Duration = Duration::from_secs(2);
-
-/// How long a peer may take for one frame.
-const SEND_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that has not asked for what it missed until then will not do so by itself: it syncs at most every five seconds.
 const ASKS_WITHIN: Duration = Duration::from_millis(1_500);
@@ -84,8 +82,10 @@ pub struct Parts {
 enum End {
     /// The peer has gone, or said that it goes.
     Gone,
-    /// The peer has broken a rule, or is too slow.
+    /// The peer has broken a rule.
     Broken(&'static str),
+    /// Its time is over, in one way or another.
+    Over(live::End, &'static str),
     /// The server wants it to end.
     Asked(CloseReason),
     /// The peer is to come again.
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.leave(&end);
         let close = match end {
             End::Gone => None,
-            End::Broken(reason) => {
+            End::Broken(reason) | End::Over(_, reason) => {
                 debug!(peer = %self.parts.peer, reason, "a connection breaks off");
                 Some((CloseCode::Policy, reason))
             }
@@ -188,6 +188,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Some((CloseCode::Normal, "logged in elsewhere, or logged out"))
             }
         };
+        let ended = match end {
+            End::Asked(reason) => Some(live::End::from(reason)),
+            End::Over(end, _) => Some(end),
+            End::Gone | End::Broken(_) | End::Again => None,
+        };
+        if let Some(end) = ended {
+            let live = &self.parts.service.metrics().live;
+            live.ended(Transport::OpenIm, end);
+        }
         if let Some((code, reason)) = close {
             let frame = CloseFrame {
                 code,
@@ -281,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return Err(End::Again);
         }
         if self.expires <= now {
-            return Err(End::Broken("the token is over"));
+            return Err(End::Over(live::End::Expired, "the token is over"));
         }
         if let Some((seq, at)) = self.syncing
             && at <= now
@@ -291,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         if self.ping <= now {
             if now - self.heard > 2 * self.every + PATIENCE {
-                return Err(End::Broken("no sign of life"));
+                return Err(End::Over(live::End::Silent, "no sign of life"));
             }
             self.ping = now + self.every;
             // Its answer shows that everything written before it has arrived.
@@ -495,10 +504,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn put(&mut self, frame: Frame) -> Result<(), End> {
-        match timeout(SEND_PATIENCE, self.socket.send(frame)).await {
+        let patience = Duration::from_secs(self.parts.service.limits().take_seconds);
+        match timeout(patience, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Broken("a peer that takes nothing")),
+            Err(_) => Err(End::Over(live::End::TooSlow, "a peer that takes nothing")),
         }
     }
 }
