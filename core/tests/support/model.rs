@@ -453,7 +453,6 @@ impl Model {
         self.people.iter().any(|person| person.hash == user.hash)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are those of the command")]
     fn issue(
         &mut self,
         user: &UserRef,
