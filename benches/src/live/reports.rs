@@ -29,7 +29,7 @@ use crate::wire::loopback;
 /// The device of each user.
 const DEVICE: &str = "bench";
 
-/// After the first reports of all devices, and beyond the interval, so long for them to be in the ledger.
+/// After all devices have reported, and beyond the interval, so long for that to be in the ledger.
 const SETTLES: Duration = Duration::from_secs(2);
 
 /// What is asked for.
@@ -264,8 +264,10 @@ impl Worker for Sender {
 /// # Errors
 /// When the server refuses what is not counted, or its ledger cannot be read.
 pub async fn run(setup: &Setup, server: Waybill, pool: &Arc<Pool>) -> Result<Report> {
-    let (lanes, devices) = begin(setup, &server, pool).await?;
+    let (mut lanes, devices) = begin(setup, &server, pool).await?;
     let silent = phase(setup, &server, (pool, &devices), 1, false).await?;
+    // What came meanwhile is no part of what is measured.
+    all_report(setup, &devices, &mut lanes).await?;
     let from = wall_clock();
     let before = devices.seen().latency.summary().count;
     let reporting = phase(setup, &server, (pool, &devices), 2, true).await?;
@@ -353,10 +355,22 @@ async fn begin(
         };
         lanes.spawn(lane.run());
     }
-    bar.set_position(0);
-    bar.set_message("first reports");
+    bar.finish_and_clear();
     for user in 0..users {
         devices.got(user, 1);
+    }
+    all_report(setup, &devices, &mut lanes).await?;
+    Ok((lanes, devices))
+}
+
+/// Every device reports now, and what it says comes into the ledger.
+async fn all_report(
+    setup: &Setup,
+    devices: &Devices,
+    lanes: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let bar = progress::bar(u64::from(setup.devices)).with_message("all report");
+    for user in 0..setup.devices {
         devices.report(user, Duration::ZERO);
     }
     tokio::select! {
@@ -365,11 +379,10 @@ async fn begin(
             ended.map_err(|e| Error::Options(format!("a client task failed: {e}")))??;
         }
     }
-    bar.finish_and_clear();
-    let spinner = progress::spinner("waiting until they are in the ledger");
+    bar.set_message("waiting until that is in the ledger");
     sleep(setup.interval + SETTLES).await;
-    spinner.finish_and_clear();
-    Ok((lanes, devices))
+    bar.finish_and_clear();
+    Ok(())
 }
 
 async fn phase(
