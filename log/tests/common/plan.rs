@@ -277,7 +277,7 @@ fn single(op: &Op, n: u64) -> Command {
             token: token(*number),
             expires: Time(2_000_000_000_000),
             ends: match number % 4 {
-                0 => vec![Revoked::Platform(number % 3), Revoked::Platform(1)],
+                3 => vec![Revoked::Platform(number % 3), Revoked::Platform(1)],
                 _ => Vec::new(),
             },
         }),
