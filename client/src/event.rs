@@ -42,7 +42,7 @@ pub enum Event {
         /// Its last entry so far.
         until: Seq,
     },
-    /// A message was sent, and has left the outbox. Told once of each.
+    /// A message was sent, and has left the outbox. Told at most once of each: not when the client is killed just then.
     Sent(Sent),
     /// The server will not have a message. It stays in the outbox, with the reason, until it is discarded.
     Refused {

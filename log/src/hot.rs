@@ -438,7 +438,10 @@ impl HotTable {
                 }
             }
             // The room is given back: by the next flush there will be about as many, and new memory costs more than it seems.
+            // Of one flush that was much larger than others it is not kept.
+            let room = 2 * names.len();
             names.clear();
+            names.shrink_to(room);
             let mut shard = shard.write();
             names.append(&mut shard.dirty);
             shard.dirty = names;

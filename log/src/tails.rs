@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use slab::Slab;
 use waybill_core::id::{Seq, UserNo};
 use waybill_core::rules::{Changed, Delivered};
 
@@ -44,36 +45,26 @@ struct Log {
     growths: u64,
     /// How many watch it.
     watches: u32,
-    /// The number of the next watch.
-    next: u32,
-    /// Watches that wait, by number, and how they are woken. Those of one user's devices are few.
-    waiting: Vec<(u32, Waker)>,
+    /// How those are woken that wait for the next growth, which takes them all.
+    waiting: Slab<Waker>,
 }
 
 impl Log {
-    /// Notes how a watch is woken. Returns what is to be dropped once nothing is locked: with a waker its task may go, and with that
-    /// a subscription.
-    fn wait(&mut self, watch: u32, waker: &Waker) -> Option<Waker> {
-        let mut waiting = self.waiting.iter_mut();
-        match waiting.find(|(number, _)| *number == watch) {
-            Some((_, before)) if before.will_wake(waker) => None,
-            Some((_, before)) => Some(std::mem::replace(before, waker.clone())),
-            None => {
-                // Most logs have one.
-                if self.waiting.is_empty() {
-                    self.waiting.reserve_exact(1);
-                }
-                self.waiting.push((watch, waker.clone()));
-                None
-            }
+    /// Notes how a watch is woken, in its place if it has one already. Returns its place, and what is to be dropped once nothing is
+    /// locked: with a waker its task may go, and with that a subscription.
+    fn wait(&mut self, place: Option<usize>, waker: &Waker) -> (usize, Option<Waker>) {
+        if let Some(place) = place
+            && let Some(before) = self.waiting.get_mut(place)
+        {
+            let changed = !before.will_wake(waker);
+            let before = changed.then(|| std::mem::replace(before, waker.clone()));
+            return (place, before);
         }
-    }
-
-    /// Forgets how a watch is woken; what is returned is dropped as above.
-    fn forget(&mut self, watch: u32) -> Option<Waker> {
-        let mut waiting = self.waiting.iter();
-        let at = waiting.position(|(number, _)| *number == watch)?;
-        Some(self.waiting.swap_remove(at).1)
+        // Most logs have one.
+        if self.waiting.is_empty() {
+            self.waiting.reserve_exact(1);
+        }
+        (self.waiting.insert(waker.clone()), None)
     }
 }
 
@@ -99,11 +90,10 @@ impl Tails {
         fence(Ordering::SeqCst);
         let log = shard.entry(user).or_default();
         log.watches += 1;
-        log.next = log.next.wrapping_add(1);
         Subscription {
             user,
-            number: log.next,
             seen: log.growths,
+            place: None,
             tails: self.clone(),
         }
     }
@@ -121,7 +111,7 @@ impl Tails {
                 let head = *seq;
                 log.told = Some(Growth { head, visible });
                 log.growths += 1;
-                woken.extend(log.waiting.drain(..).map(|(_, waker)| waker));
+                woken.extend(log.waiting.drain());
             }
             // Nothing is locked now: a task that cannot run any more is dropped by this, with its subscriptions.
             woken.drain(..).for_each(Waker::wake);
@@ -148,10 +138,10 @@ impl Tails {
 /// One watch on a user's log.
 pub struct Subscription {
     user: UserNo,
-    /// Among the watches of this log.
-    number: u32,
     /// How often the log had grown when this watch was told last.
     seen: u64,
+    /// Its place among those who wait, while the log has not grown since.
+    place: Option<usize>,
     tails: Tails,
 }
 
@@ -182,9 +172,11 @@ impl Subscription {
         };
         if log.growths != self.seen {
             self.seen = log.growths;
+            self.place = None;
             return Poll::Ready(());
         }
-        let before = log.wait(self.number, cx.waker());
+        let (place, before) = log.wait(self.place, cx.waker());
+        self.place = Some(place);
         drop(shard);
         drop(before);
         Poll::Pending
@@ -196,7 +188,11 @@ impl Drop for Subscription {
         let mut shard = self.tails.shard(self.user).lock();
         let mut waker = None;
         if let Some(log) = shard.get_mut(&self.user) {
-            waker = log.forget(self.number);
+            if let Some(place) = self.place
+                && log.growths == self.seen
+            {
+                waker = log.waiting.try_remove(place);
+            }
             log.watches -= 1;
             if log.watches == 0 {
                 shard.remove(&self.user);

@@ -73,7 +73,7 @@ pub struct Report {
     pub reporting: Phase,
     /// Reports a second, over the time of the sends.
     pub reports_per_second: f64,
-    /// From a report to its answer.
+    /// From when a report is due to its answer.
     pub answered: Summary,
     /// Reports that were refused or failed; the device says it again.
     pub failed: u64,
@@ -190,12 +190,11 @@ impl Lane {
             device.waits.store(false, Ordering::Relaxed);
             let seq = device.got.load(Ordering::Relaxed);
             self.requests.cursor(user, DEVICE, seq, &mut out);
-            let begun = Instant::now();
             let answer = self.connection.call(out.as_bytes()).await?;
             let taken = target::check_sent(answer);
             {
                 let mut seen = self.devices.seen();
-                seen.latency.record(begun.elapsed());
+                seen.latency.record(at.elapsed());
                 if let Err(error) = &taken {
                     seen.failed += 1;
                     seen.first_failure.get_or_insert_with(|| error.to_string());
@@ -269,7 +268,7 @@ pub async fn run(setup: &Setup, server: Waybill, pool: &Arc<Pool>) -> Result<Rep
     // What came meanwhile is no part of what is measured.
     all_report(setup, &devices, &mut lanes).await?;
     let from = wall_clock();
-    let before = devices.seen().latency.summary().count;
+    drop(std::mem::take(&mut *devices.seen()));
     let reporting = phase(setup, &server, (pool, &devices), 2, true).await?;
     let bar = progress::bar(u64::from(setup.devices)).with_message("the last reports");
     devices.all_reported(&bar).await;
@@ -282,7 +281,7 @@ pub async fn run(setup: &Setup, server: Waybill, pool: &Arc<Pool>) -> Result<Rep
     let seen = devices.seen();
     let answered = seen.latency.summary();
     let seconds = (setup.plan.warm_up + setup.plan.measure).as_secs_f64();
-    let reports_per_second = (answered.count - before) as f64 / seconds.max(f64::MIN_POSITIVE);
+    let reports_per_second = answered.count as f64 / seconds.max(f64::MIN_POSITIVE);
     let reports = reports_per_second * setup.plan.measure.as_secs_f64();
     let each = |cost: fn(&Cost) -> f64| {
         (cost(&reporting.cost) - cost(&silent.cost)) * 1e6 / reports.max(1.0)

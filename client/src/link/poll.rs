@@ -144,12 +144,16 @@ impl Inner {
         let Head { epoch: text, seq } = serde_json::from_slice(&answer).map_err(wrong)?;
         let mut list: List = serde_json::from_slice(&answer).map_err(wrong)?;
         let mut conversations: Vec<String> = Vec::new();
-        for _ in 0..CONVERSATION_PAGES {
+        for page in 1.. {
             let more = list.conversations.into_iter().map(|it| it.get().to_owned());
             conversations.extend(more);
             let Some(cursor) = list.cursor else { break };
             if conversations.len() >= SNAPSHOT_CONVERSATIONS as usize {
                 break;
+            }
+            if page == CONVERSATION_PAGES {
+                let text = "a list of conversations without an end";
+                return Err(Error::Protocol(text.to_owned()).into());
             }
             // Later pages are of a later moment. What has changed since the first is among the entries after `seq`.
             let cursor = segment(&cursor);

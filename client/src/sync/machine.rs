@@ -15,6 +15,9 @@ use super::{Batch, End, Pace, check, millis};
 use crate::error::Error;
 use crate::store::{Position, Snapshot};
 
+/// Shortest time after which an acknowledgement is repeated that the server had no room for, in milliseconds.
+const AGAIN: u64 = 1_000;
+
 /// Longest time that a closing client waits for what is under way, in milliseconds.
 const GOODBYE: u64 = 3_000;
 
@@ -462,6 +465,11 @@ impl Machine {
             Some(error) if !matches!(error, Error::Refused(_)) => self.trouble(link, error),
             Some(error) if matches!(End::of(&error), Some(End::Token(_))) => {
                 self.trouble(link, error);
+            }
+            Some(error) if error.is_later() => {
+                if let Some(reports) = &mut self.reports {
+                    reports.later(self.now + error.retry_after_ms().max(AGAIN));
+                }
             }
             // One that the server will not take is not repeated; the next one may be better.
             _ => {

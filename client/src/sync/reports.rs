@@ -14,6 +14,8 @@ pub(crate) struct Reports {
     under_way: bool,
     /// Since when something waits to be reported.
     since: u64,
+    /// The server asked not to be told before.
+    not_before: u64,
 }
 
 impl Reports {
@@ -28,9 +30,10 @@ impl Reports {
         if self.under_way || waiting == 0 {
             None
         } else if at_once || waiting >= pace.acknowledge_entries {
-            Some(0)
+            Some(self.not_before)
         } else {
-            Some(self.since.saturating_add(millis(pace.acknowledge_after)))
+            let due = self.since.saturating_add(millis(pace.acknowledge_after));
+            Some(due.max(self.not_before))
         }
     }
 
@@ -45,11 +48,18 @@ impl Reports {
         self.under_way = true;
     }
 
+    /// The server has no room for it now, and is told again from then on.
+    pub(crate) fn later(&mut self, not_before: u64) {
+        self.under_way = false;
+        self.not_before = not_before;
+    }
+
     /// The server has taken note, or will not.
     pub(crate) fn end(&mut self, seq: Seq, now: u64) {
         self.under_way = false;
         self.seq = seq.max(self.seq);
         self.since = now;
+        self.not_before = 0;
     }
 
     /// The connection is gone, or the history is another one. A server that has crashed may have forgotten the last reports:
@@ -86,6 +96,17 @@ mod tests {
             "from the first"
         );
         assert_eq!(reports.due(&pace, Seq(9), true), Some(0));
+        reports.begin();
+        reports.later(200);
+        assert_eq!(reports.due(&pace, Seq(9), false), Some(200));
+        assert_eq!(
+            reports.due(&pace, Seq(10), false),
+            Some(200),
+            "however many"
+        );
+        assert!(!reports.is_done(Seq(9)), "it is still to be told");
+        reports.end(Seq(0), 7);
+        assert_eq!(reports.due(&pace, Seq(9), false), Some(107), "told");
         assert_eq!(reports.due(&pace, Seq(10), false), Some(0));
         reports.begin();
         assert_eq!(reports.due(&pace, Seq(10), true), None, "one at a time");

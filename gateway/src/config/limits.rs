@@ -87,7 +87,7 @@ limits! {
     take_seconds: 30, 1 => 300;
     /// How long a native WebSocket may be silent before it is asked for a sign of life; one that gives none for two and a half times
     /// as long ends.
-    ping_seconds: 30, 1 => 300;
+    ping_seconds: 30, 1 => 60;
     /// How long a connection of OpenIM's gateway may be silent before it is asked for a sign of life; one that gives none for twice as
     /// long and 3 s more ends.
     ws_ping_seconds: 27, 1 => 60;
@@ -111,7 +111,7 @@ limits! {
     business_sends_burst: 1_000, 1 => 1_000_000;
     /// Verified tokens that are remembered.
     token_cache_entries: 16_384, 64 => 1_048_576;
-    /// How often packed cursors of devices are handed to the writer.
+    /// How long the word of a device, that it has stored its log so far, waits at most before it is handed to the writer.
     reached_seconds: 5, 1 => 60;
 }
 

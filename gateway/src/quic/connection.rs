@@ -262,6 +262,7 @@ async fn early<S: Service>(
 
 /// Writes the answers that are owed, says goodbye, and gives the peer a moment to hear it.
 async fn part<S: Service>(live: &Live<S>, bye: &Bye, drain: Duration) {
+    live.outbox.part();
     // Late answers are lost with the connection; the caller asks again with the same key.
     let _ = timeout(drain, live.outbox.settled()).await;
     if let Ok(Some(mut to)) = timeout(LAST_WORDS, live.outbox.take()).await {

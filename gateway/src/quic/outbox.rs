@@ -69,6 +69,8 @@ struct State {
     /// Weight of the requests taken and not yet answered in writing.
     owed: usize,
     way: Way,
+    /// The connection says goodbye: why it ends is known.
+    parts: bool,
 }
 
 /// Where the control stream is.
@@ -90,6 +92,7 @@ impl Outbox {
                 answers: Vec::new(),
                 owed: 0,
                 way: Way::Free(to),
+                parts: false,
             }),
             written: Notify::new(),
             connection,
@@ -141,6 +144,16 @@ impl Outbox {
     pub(super) async fn settled(&self) {
         self.until(|state| state.owed == 0 && state.answers.is_empty())
             .await;
+    }
+
+    /// Notes that the connection ends by itself, with a reason of its own.
+    pub(super) fn part(&self) {
+        self.state.lock().parts = true;
+    }
+
+    /// Whether no answer is written any more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.state.lock().way, Way::Gone)
     }
 
     /// Takes the stream when what is there was written; answers that come later are lost. `None` when it is gone.
@@ -200,9 +213,11 @@ impl Outbox {
             let mut state = self.state.lock();
             state.way = Way::Gone;
             state.answers = Vec::new();
+            if !state.parts {
+                let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
+                close(&self.connection, &bye);
+            }
         }
-        let bye = Bye::new(Code::STREAM_BROKEN, "the control stream was stopped");
-        close(&self.connection, &bye);
         self.written.notify_waiters();
     }
 }

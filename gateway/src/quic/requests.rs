@@ -30,6 +30,10 @@ pub(super) async fn serve<S: Service>(
             Err(end) => return end,
         }
         live.outbox.room().await;
+        if live.outbox.is_gone() {
+            // What is done now could not be answered.
+            return End::Lost;
+        }
         // A client that never pauses must not keep others from this thread.
         tokio::task::coop::consume_budget().await;
         taken = match control.next().await {

@@ -97,9 +97,9 @@ impl Cursors {
         waiting.order.front().map(|(_, since)| *since + interval)
     }
 
-    /// Takes those who wait longest, as many as go into one command, if the first of them has waited since `due` or too many
+    /// Takes those who wait longest, `most` of them, if the first of them has waited since `due` or too many
     /// wait. They count as handed over until [`Self::was_handed`].
-    fn take(&self, due: Instant) -> Vec<(UserNo, DeviceNo, Seq)> {
+    fn take(&self, due: Instant, most: usize) -> Vec<(UserNo, DeviceNo, Seq)> {
         let mut waiting = self.waiting.lock();
         let Waiting {
             newest,
@@ -110,7 +110,7 @@ impl Cursors {
         if !is_due && order.len() < CROWDED {
             return Vec::new();
         }
-        let of_command = PACKED.min(order.len());
+        let of_command = most.min(order.len());
         let taken = order.drain(..of_command).filter_map(|(device, _)| {
             let seq = newest.remove(&device)?;
             handed.insert(device, seq);
@@ -124,11 +124,19 @@ impl Cursors {
         self.waiting.lock().handed.clear();
     }
 
-    /// What was taken could not be handed over: it waits again. Where there is no room any more, the device will say it again.
+    /// What was taken could not be handed over: it waits again, also where a new device would find no room. Its device was told that
+    /// it is known.
     fn was_not_handed(&self, cursors: Vec<(UserNo, DeviceNo, Seq)>, now: Instant) {
-        self.was_handed();
+        let mut waiting = self.waiting.lock();
+        waiting.handed.clear();
         for (user, device, seq) in cursors {
-            let _ = self.note((user, device), seq, Seq(0), now);
+            let device = (user, device);
+            if let Some(newest) = waiting.newest.get_mut(&device) {
+                *newest = seq.max(*newest);
+            } else {
+                waiting.newest.insert(device, seq);
+                waiting.order.push_back((device, now));
+            }
         }
     }
 }
@@ -224,8 +232,10 @@ impl Service {
             } else {
                 now.checked_sub(interval)
             };
+            // And nobody is left who would wait for a long command.
+            let most = if stop { MAX_REACHED } else { PACKED };
             let done = match due {
-                Some(due) => self.hand_over_due(due).await,
+                Some(due) => self.hand_over_due(due, most).await,
                 None => true,
             };
             if stop {
@@ -241,9 +251,9 @@ impl Service {
     }
 
     /// Hands over those who have waited since `due`, command by command. Returns whether the writer took them.
-    async fn hand_over_due(&self, due: Instant) -> bool {
+    async fn hand_over_due(&self, due: Instant, most: usize) -> bool {
         loop {
-            let cursors = self.0.cursors.take(due);
+            let cursors = self.0.cursors.take(due, most);
             if cursors.is_empty() {
                 return true;
             }
@@ -288,8 +298,8 @@ mod tests {
         assert_eq!(note(&cursors, 1, 3, now), Seq(5));
         assert_eq!(note(&cursors, 2, 1, now), Seq(1));
         assert_eq!(note(&cursors, 1, 7, now), Seq(7));
-        assert_eq!(cursors.take(now), [said(1, 7), said(2, 1)]);
-        assert!(cursors.take(now).is_empty());
+        assert_eq!(cursors.take(now, PACKED), [said(1, 7), said(2, 1)]);
+        assert!(cursors.take(now, PACKED).is_empty());
     }
 
     #[test]
@@ -299,14 +309,18 @@ mod tests {
         assert_eq!(cursors.note(device, Seq(4), Seq(4), now), Ok(Seq(4)));
         assert_eq!(cursors.due(INTERVAL), None, "the rows know it already");
         note(&cursors, 1, 5, now);
-        assert_eq!(cursors.take(now).len(), 1);
+        assert_eq!(cursors.take(now, PACKED).len(), 1);
         // The rows do not say it yet.
         assert_eq!(note(&cursors, 1, 3, now), Seq(5));
         assert_eq!(note(&cursors, 1, 5, now), Seq(5));
         assert_eq!(cursors.due(INTERVAL), None);
         note(&cursors, 1, 6, now);
         cursors.was_not_handed(vec![said(1, 5)], now);
-        assert_eq!(cursors.take(now), [said(1, 6)], "the newer word stays");
+        assert_eq!(
+            cursors.take(now, PACKED),
+            [said(1, 6)],
+            "the newer word stays"
+        );
     }
 
     #[test]
@@ -317,9 +331,12 @@ mod tests {
         note(&cursors, 1, 2, at(1_000));
         note(&cursors, 2, 1, at(4_000));
         assert_eq!(cursors.due(INTERVAL), Some(at(5_000)));
-        assert!(cursors.take(at(4_999) - INTERVAL).is_empty());
+        assert!(cursors.take(at(4_999) - INTERVAL, PACKED).is_empty());
         // Who has begun to wait later goes along.
-        assert_eq!(cursors.take(at(5_000) - INTERVAL), [said(1, 2), said(2, 1)]);
+        assert_eq!(
+            cursors.take(at(5_000) - INTERVAL, PACKED),
+            [said(1, 2), said(2, 1)]
+        );
         cursors.was_handed();
         note(&cursors, 1, 3, at(5_100));
         assert_eq!(cursors.due(INTERVAL), Some(at(10_100)));
@@ -340,11 +357,11 @@ mod tests {
         let mut left = MAX_WAITING;
         // Nobody's time has come, but too many wait.
         while left >= CROWDED {
-            assert_eq!(cursors.take(before).len(), PACKED);
+            assert_eq!(cursors.take(before, PACKED).len(), PACKED);
             cursors.was_handed();
             left -= PACKED;
         }
-        assert!(cursors.take(before).is_empty());
+        assert!(cursors.take(before, PACKED).is_empty());
         assert_eq!(cursors.waiting.lock().order.len(), left);
     }
 }

@@ -312,6 +312,14 @@ impl<'a> Refusal<'a> {
         }
     }
 
+    /// With another time to ask again than the table's.
+    pub fn retry_after_ms(self, retry_after_ms: u32) -> Self {
+        Self {
+            retry_after_ms,
+            ..self
+        }
+    }
+
     /// With what a client of a log needs to go on.
     pub fn with_span(self, service: &Service, span: Span) -> Self {
         Self {

@@ -69,10 +69,12 @@ where
         Err(Unknown::Gone) => return None,
         Err(Unknown::Broken(bye)) => bye,
         Err(Unknown::Refused(error)) => {
-            let refused = answers::refused(0, &Refusal::from(&error));
+            let bye = live::turned_away(&(&error).into(), random::spread());
+            let refusal = Refusal::from(&error).retry_after_ms(bye.retry_after_ms);
+            let refused = answers::refused(0, &refusal);
             // A peer that is gone misses it.
             let _ = timeout(LAST_WORDS, socket.send(Message::text(refused))).await;
-            live::turned_away(&(&error).into(), random::spread())
+            bye
         }
     };
     say_last(socket, &bye).await;

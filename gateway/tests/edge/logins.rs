@@ -97,7 +97,7 @@ async fn of_logins_at_the_same_time_the_last_one_stands() {
 
 /// A login that cannot be made ends no other.
 #[tokio::test]
-async fn a_login_that_fails_ends_none() {
+async fn a_login_that_is_refused_ends_none() {
     let (_data, server) = running(LoginPolicy::One).await;
     let first = login(&server, "u1", 1).await;
     let mut socket = connected(&server, &first, "d1").await;

@@ -397,6 +397,8 @@ proptest! {
         // Two shards, so that rows make room for each other.
         let mut keys = neighbours(&table, CACHED, 30);
         keys.extend((1000..1010).map(|n| UserNo(n).key()));
+        // More than are worked on while a shard is locked; for those who work on many.
+        keys.extend(neighbours(&table, CACHED, 30 + 2 * AT_A_TIME).split_off(30));
         let mut over = Over {
             table,
             database: BTreeMap::new(),

@@ -14,8 +14,9 @@ use super::Reader;
 const TRIES: u32 = 16;
 
 impl Reader {
-    /// Decides a command against what is durable now, as the writer would, and forgets what would come of it. `None` when the writer
-    /// changed the views again and again meanwhile, so that they were never seen as of one moment. It reads the store, and may wait
+    /// Decides a command against what is durable now, as the writer would, and forgets what would come of it. What is decided over
+    /// rows of two moments stands, as between any two sends; where they do not fit together it is tried again, and `None` when they
+    /// never did. It reads the store, and may wait
     /// a moment for the writer: not for a thread that others wait for.
     ///
     /// # Errors
@@ -39,7 +40,8 @@ impl Reader {
             match rules::take(&mut overlay, &mut tail, &stamped) {
                 Ok(step) => return Ok(Some(step.answer)),
                 // Rows of two moments need not go together.
-                Err(_) if self.shared.changes.load(Ordering::SeqCst) != before => {}
+                Err(_)
+                    if before % 2 == 1 || self.shared.changes.load(Ordering::SeqCst) != before => {}
                 Err(error) => return Err(error),
             }
         }

@@ -3,7 +3,7 @@
 /// Most cursors in one `Reached` command: one record holds them all.
 pub const MAX_REACHED: usize = 4096;
 
-/// Most terms by which a login says which earlier ones it ends: more than there are platforms.
+/// Most terms by which a login says which earlier ones it ends: as many as there are platforms.
 pub const MAX_ENDED: usize = 8;
 
 /// Most devices kept per user; the one that has reported least recently makes room for a new one.
