@@ -8,8 +8,7 @@ use bytes::Bytes;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::udp::UdpSocketState;
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt,
 };
 use waybill_core::id::Seq;
 use waybill_core::wire::{
@@ -35,10 +34,6 @@ const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 
 /// Bytes written and not acknowledged by the server.
 const SEND_WINDOW: u64 = 2 * 1024 * 1024;
-
-/// How exactly the largest packet of a path is found, in bytes: with two probes, or with one where it is small. A device that only
-/// listens has no use for more.
-const MTU_STEP: u16 = 100;
 
 /// Streams that a server may open: tails.
 const SERVER_STREAMS: u32 = 8;
@@ -292,11 +287,10 @@ fn client_config(trust: Trust) -> Result<ClientConfig, Error> {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_early_data = true;
     let tls = QuicClientConfig::try_from(tls).map_err(Error::setup)?;
-    let mut larger = MtuDiscoveryConfig::default();
-    larger.minimum_change(MTU_STEP);
     let mut transport = TransportConfig::default();
     transport
-        .mtu_discovery_config(Some(larger))
+        // A device says little, and each probe is a packet as long as what it asks for, which its server reads byte by byte.
+        .mtu_discovery_config(None)
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(SERVER_STREAMS))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))

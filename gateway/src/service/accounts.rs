@@ -131,7 +131,7 @@ impl Service {
         let token = authenticator.hash(minted.token.expose());
         let expires = Time(minted.expires.saturating_mul(1_000));
         let (this, name) = (self.clone(), user.to_owned());
-        to_the_end(async move {
+        self.to_the_end(async move {
             let turn = this.take_turn(&name, platform).await;
             let ask = Ask::IssueToken {
                 user: reference,
@@ -212,7 +212,7 @@ impl Service {
             which: which_tokens,
         };
         let (this, by, user) = (self.clone(), principal.number, user.to_owned());
-        to_the_end(async move {
+        self.to_the_end(async move {
             this.ask(by, surface, ask).await?;
             this.0.authenticator.tokens_were_revoked();
             let registry = this.registry();
@@ -249,14 +249,6 @@ impl Service {
             span: reader.span(principal.number).map_err(unreadable)?,
         })
     }
-}
-
-/// Does what must not stop half-way when the caller goes: tokens that the writer has revoked are to be forgotten here too.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or_else(|_| Err(Error::of(Kind::Internal)))
 }
 
 /// Checks the texts of a profile: those that are shown, and how long each is.

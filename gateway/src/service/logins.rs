@@ -1,12 +1,15 @@
 //! How many logins of a user stand beside each other: by the configuration a new token ends earlier ones, and whoever came with them
 //! is told why.
 
-use tokio::sync::{Mutex, MutexGuard};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use waybill_core::fact::Revoked;
 use waybill_core::id::KeyedHash;
 
 use super::Service;
 use crate::config::LoginPolicy;
+use crate::error::{Error, Kind};
 use crate::registry::CloseReason;
 
 /// Platforms by class: phones, computers, browsers. Those of one class stand for one another.
@@ -15,18 +18,28 @@ const CLASSES: [&[u8]; 3] = [&[1, 2], &[3, 4, 7], &[5, 6]];
 /// Logins of different users that go on at one time, where each takes its turn among those of its user.
 const TURNS: usize = 64;
 
-/// The turns of logins: of two of one user at the same time, the later one ends the earlier.
-pub(super) struct Logins([Mutex<()>; TURNS]);
+/// Logins and revocations in hand at one time, their callers there or not. One more is refused.
+const IN_HAND: usize = 1_024;
+
+/// The logins in hand.
+pub(super) struct Logins {
+    /// Of two of one user at the same time, the later one ends the earlier.
+    turns: [Mutex<()>; TURNS],
+    room: Arc<Semaphore>,
+}
 
 impl Default for Logins {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        Self {
+            turns: std::array::from_fn(|_| Mutex::default()),
+            room: Arc::new(Semaphore::new(IN_HAND)),
+        }
     }
 }
 
 impl Logins {
     async fn turn(&self, user: &KeyedHash) -> MutexGuard<'_, ()> {
-        self.0[usize::from(user.0[0]) % TURNS].lock().await
+        self.turns[usize::from(user.0[0]) % TURNS].lock().await
     }
 }
 
@@ -60,6 +73,22 @@ impl Turn<'_> {
 }
 
 impl Service {
+    /// Does what must not stop half-way when the caller goes: tokens that the writer has revoked are to be forgotten here too.
+    pub(super) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let room = Arc::clone(&self.0.logins.room).try_acquire_owned();
+        let room = room.map_err(|_| Error::of(Kind::Busy))?;
+        let done = tokio::spawn(async move {
+            let done = work.await;
+            drop(room);
+            done
+        });
+        done.await
+            .unwrap_or_else(|_| Err(Error::of(Kind::Internal)))
+    }
+
     /// Waits for the turn of a login of this user on this platform. Business accounts have as many logins as they like.
     pub(super) async fn take_turn(&self, user: &str, platform: u8) -> Turn<'_> {
         let mut ends = ended(self.config().login, platform);
