@@ -38,7 +38,7 @@ help:
 	@echo "make deny     advisories, licences and sources of dependencies (needs cargo-deny)"
 	@echo "make bench    storage benchmarks (ARGS=... are passed on)"
 	@echo "make load     load against a running server (ARGS=... are passed on)"
-	@echo "make live     sessions on a server of its own (ARGS=... are passed on: idle, arrival, group, storm, drain)"
+	@echo "make live     sessions on a server of its own (ARGS=... are passed on: idle, arrival, group, storm, drain, reports)"
 	@echo "make compare  side by side with other systems (ARGS=... are passed on)"
 
 setup:

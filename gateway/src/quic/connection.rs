@@ -136,7 +136,8 @@ async fn greet<S: Service>(
     {
         Ok(opened) => opened,
         Err(failure) => {
-            let bye = live::turned_away(&failure, random::spread());
+            // When to come again stands in the refusal: a close has no room for it.
+            let bye = Bye::new(failure.code, failure.message.clone());
             say_last(
                 &mut to,
                 &Refused {
@@ -205,7 +206,6 @@ async fn join<S: Service>(
         first = timeout_at(met.deadline, early(live, control, &met.handshake)) => first,
         // An error means that the listener is gone, which also stops. Who has joined is told by the service, which also counts it.
         _ = stopping.wait_for(|stop| *stop) => {
-            // Without randomness all come at once, which is better than not being told.
             return Err(End::Broken(live::End::Stopping.bye(random::spread())));
         }
     };

@@ -50,6 +50,17 @@ pub struct Asked {
     pub epoch: Option<String>,
 }
 
+/// A user's own device, from after this entry.
+pub async fn asked(server: &Running, user: &str, device: &str, after: u64) -> Asked {
+    Asked {
+        token: server.token_of(user).await,
+        device: device.to_owned(),
+        user: user.to_owned(),
+        after,
+        epoch: None,
+    }
+}
+
 /// What a client gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Got {

@@ -2,18 +2,8 @@
 
 use std::time::Duration;
 
-use crate::follow::{Asked, Follower, Got, PATIENCE, Way};
+use crate::follow::{Asked, Follower, Got, PATIENCE, Way, asked};
 use crate::support::{Running, config, start, start_with};
-
-async fn asked(server: &Running, user: &str, device: &str, after: u64) -> Asked {
-    Asked {
-        token: server.token_of(user).await,
-        device: device.to_owned(),
-        user: user.to_owned(),
-        after,
-        epoch: None,
-    }
-}
 
 /// A follower that follows already.
 async fn following(server: &Running, way: Way, asked: Asked) -> Follower {

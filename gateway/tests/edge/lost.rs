@@ -14,7 +14,7 @@ use waybill_core::id::Seq;
 use waybill_core::wire::{ServerFrame, Tail};
 
 use crate::follow::{
-    Asked, Follower, Frames, Got, PATIENCE, Way, dial_with, frame, heard, hello, say, upgraded,
+    Follower, Frames, Got, PATIENCE, Way, asked, dial_with, frame, heard, hello, say, upgraded,
     upgraded_over,
 };
 use crate::support::{Running, call, config, start, start_with};
@@ -60,16 +60,6 @@ pub async fn measured(server: &Running, line: &str) {
 /// That the server has ended one connection for this reason.
 pub fn ended(transport: &str, reason: &str) -> String {
     format!("waybill_live_ended_total{{transport=\"{transport}\",reason=\"{reason}\"}} 1")
-}
-
-async fn asked(server: &Running, user: &str, device: &str, after: u64) -> Asked {
-    Asked {
-        token: server.token_of(user).await,
-        device: device.to_owned(),
-        user: user.to_owned(),
-        after,
-        epoch: None,
-    }
 }
 
 /// One message to each of these users.
